@@ -10,8 +10,10 @@ use crate::model::{Event, EventRecord, Job, JobId, MASK, Outcome, Phase, RunId, 
 use crate::text;
 
 use super::action::Action;
+use super::details_pane::RunHistory;
 use super::dialog::Dialog;
 use super::page::ScreenPage;
+use super::run_chart::RunChart;
 use super::state::Screen;
 
 /// The size of the screen that is drawn but not shown.
@@ -87,8 +89,8 @@ impl LinearView {
     }
 }
 
-/// The page with the job that is selected on it.
-fn page_line(page: &ScreenPage, site: &SiteState) -> String {
+/// The page with what its selected row says.
+fn page_line(page: &ScreenPage, site: &SiteState, history: Option<&RunHistory>) -> String {
     let name = match page {
         ScreenPage::Timeline(_) => "Timeline",
         ScreenPage::History(_) => "History",
@@ -96,10 +98,37 @@ fn page_line(page: &ScreenPage, site: &SiteState) -> String {
         ScreenPage::Results(_) => "Results",
         ScreenPage::Workers(_) => "Workers",
     };
-    match page.selected().and_then(|id| site.job(id)) {
-        Some(job) => format!("{name}: {}, {}.", job.path(), state_text(job, site)),
-        None => format!("{name}."),
-    }
+    let job = page.selected().and_then(|id| site.job(id));
+    let row = match (page, job) {
+        (ScreenPage::History(chart), Some(job)) => history_row(chart, job, history),
+        (ScreenPage::Workers(table), None) => match table.selected_worker(site) {
+            Some((worker, running)) => {
+                let (host, running) = (&worker.host, text::count_noun(running, "running job"));
+                format!("worker {} on {host}, process {}, {running}", worker.id.0, worker.pid)
+            }
+            None => "no worker is running".to_owned(),
+        },
+        (_, Some(job)) => format!("{}, {}", job.path(), state_text(job, site)),
+        (ScreenPage::Timeline(_), None) => "nothing ran in this time".to_owned(),
+        (ScreenPage::Graph(_), None) => "no job of this queue needs another one".to_owned(),
+        (ScreenPage::History(_) | ScreenPage::Results(_), None) => "the job was removed".to_owned(),
+    };
+    format!("{name}: {row}.")
+}
+
+/// The selected run with its outcome and duration.
+fn history_row(chart: &RunChart, job: &Job, history: Option<&RunHistory>) -> String {
+    let (runs, path) = (RunChart::runs(history, job), job.path());
+    let Some(run) = runs.get(chart.selected_index(&runs)) else { return format!("{path} has not run yet") };
+    let how = match &run.end {
+        None => "running".to_owned(),
+        Some(end) => match end.outcome.failure() {
+            Some(failure) => format!("{}: {}", end.outcome, failure.message),
+            None => end.outcome.to_string(),
+        },
+    };
+    let took = run.duration().map(|took| format!(", took {}", text::duration(took))).unwrap_or_default();
+    format!("{path}, run {}, {how}{took}", run.attempt)
 }
 
 impl Screen {
@@ -179,7 +208,7 @@ impl Screen {
                     selected.id
                 )
             }),
-            Some(Dialog::Page(page)) => self.site.read(|site| page_line(page, site)),
+            Some(Dialog::Page(page)) => self.site.read(|site| page_line(page, site, self.details.history())),
             Some(Dialog::SearchAll(search)) => {
                 let typed = format!("Search all output: {}", search.line.text());
                 match search.hits.get(search.selected) {

@@ -46,8 +46,6 @@ pub(super) enum LogSearchState {
 /// A line that was found.
 #[derive(Clone, Debug)]
 pub struct LogHit {
-    /// The queue of its job.
-    pub queue: QueueId,
     /// Its job.
     pub job: JobId,
     /// The name of the job.

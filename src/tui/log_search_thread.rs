@@ -21,7 +21,6 @@ const BATCH_LENGTH: usize = 50;
 /// A search in progress.
 struct Searcher<'s> {
     request: &'s LogSearchRequest,
-    pattern: LinePattern,
     messages: &'s Sender<Message>,
     batch: Vec<LogHit>,
     found: usize,
@@ -30,21 +29,23 @@ struct Searcher<'s> {
 /// Searches until it is done, or until another request is current. The latest runs of a job come first.
 pub(super) fn search(mut store: Box<dyn Store>, request: &LogSearchRequest, messages: &Sender<Message>) {
     let ignores_case = !request.text.chars().any(char::is_uppercase);
-    // A text is always valid, unless it is very long.
-    let Ok(pattern) = LinePattern::new(&request.text, ignores_case, true) else { return };
-    let mut searcher = Searcher { request, pattern, messages, batch: Vec::new(), found: 0 };
-    let end = searcher.search_site(store.as_mut());
+    let mut searcher = Searcher { request, messages, batch: Vec::new(), found: 0 };
+    let end = match LinePattern::new(&request.text, ignores_case, true) {
+        Ok(pattern) => searcher.search_site(&pattern, store.as_mut()).map_err(|error| error.to_string()),
+        Err(_) => Err("This text is too long to search for.".to_owned()),
+    };
     if !request.current.is(request.id) {
         return;
     }
-    if let Err(error) = &end {
-        let _ = messages.send(Message::Error(error.to_string()));
-    }
     searcher.send(Some(end.is_err() || searcher.found >= MAX_HITS));
+    if let Err(error) = end {
+        // The receiver is gone while the screen closes.
+        let _ = messages.send(Message::Error(error));
+    }
 }
 
 impl Searcher<'_> {
-    fn search_site(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
+    fn search_site(&mut self, pattern: &LinePattern, store: &mut dyn Store) -> Result<(), StoreError> {
         let queues = store.queues()?.into_iter().map(|queue| queue.id);
         let is_wanted = |id: &_| self.request.queue.as_ref().is_none_or(|queue| queue == id);
         for queue in queues.filter(is_wanted).collect::<Vec<_>>() {
@@ -60,9 +61,8 @@ impl Searcher<'_> {
                     for run in runs.into_iter().rev() {
                         let (run, path) = (Arc::new(run), job.path());
                         let mut log = store.log_reader(run.id);
-                        LineSearch::new(&self.pattern.clone(), false).run(&mut log, &mut |line| {
+                        LineSearch::new(pattern, false).run(&mut log, &mut |line| {
                             self.add(line, |line, text| LogHit {
-                                queue: queue.clone(),
                                 job: job.id,
                                 path: path.clone(),
                                 run: Arc::clone(&run),

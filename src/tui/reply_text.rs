@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Event, EventRecord, InputError, Job, JobId, NothingToDo, QueueId, Refusal, SiteState};
+use crate::model::{Event, EventRecord, InputError, Job, JobId, NothingToDo, Outcome, QueueId, Refusal, SiteState};
 use crate::site::{Respawn, SiteError, WorkerCheck};
 use crate::store::CommandResult;
 
@@ -12,6 +12,9 @@ use super::keymap::Keymap;
 use super::message::Reply;
 use super::status_line::Severity;
 use crate::text::{count_noun, sanitize_line};
+
+/// What is said to have changed something when a new version of the file was applied.
+const RELOADED: &str = "Reloaded jobs.yaml";
 
 /// The status text for a reply, and what else follows from it.
 #[derive(Debug)]
@@ -123,7 +126,7 @@ pub(super) fn reply_text(reply: &Reply, site_state: &SiteState, keymap: &Keymap,
         Intent::Save(job, name) => info(format!("Saved {job} to jobs.yaml as {name}.")),
         // Without events, a worker has already applied the file, and the text about its events stays.
         Intent::Reload if events.is_empty() => info(String::new()),
-        Intent::Reload | Intent::ReloadNow => changes_text(&events, site_state.file_version() == Some("")),
+        Intent::Reload | Intent::ReloadNow => changes_text(RELOADED, &events, site_state.file_version() == Some("")),
         // The result is visible.
         Intent::Open | Intent::Move | Intent::StopAndQuit => info(String::new()),
     }
@@ -161,16 +164,26 @@ pub(super) fn refusal_text(refusal: &Refusal) -> String {
     }
 }
 
-/// The text for events that apply a new version of `jobs.yaml`, by this process or another one.
-pub(super) fn reload_text(records: &[EventRecord]) -> Option<ReplyText> {
-    let (at, stamp) = records.iter().rev().find_map(|recorded| match &recorded.event {
-        Event::FileApplied { file_version } => Some((recorded.at, file_version)),
+/// The text for events that apply a new version of `jobs.yaml` or a list that a job has returned, by this process or another
+/// one.
+pub(super) fn reload_text(records: &[EventRecord], site_state: &SiteState) -> Option<ReplyText> {
+    let (index, at, stamp) = records.iter().enumerate().rev().find_map(|(index, recorded)| match &recorded.event {
+        Event::FileApplied { file_version } => Some((index, recorded.at, file_version)),
         _ => None,
     })?;
+    // The jobs of a returned list are made in the transaction that records the end of the run.
+    let source = records[index..].iter().find_map(|recorded| match &recorded.event {
+        Event::Ended { job, report, .. } if report.outcome == Outcome::Succeeded => {
+            let job = site_state.job(*job).filter(|job| !job.definition.scheduling.item_entries.is_empty())?;
+            Some(format!("{} returned a list", sanitize_line(&job.path())))
+        }
+        _ => None,
+    });
+    let source = source.unwrap_or_else(|| RELOADED.to_owned());
     // Events of one transaction have the same time.
     let events: Vec<&Event> = records.iter().filter(|other| other.at == at).map(|other| &other.event).collect();
     let deferred = stamp.is_empty() || events.iter().any(|event| is_deferred_change(event));
-    Some(changes_text(&events, deferred))
+    Some(changes_text(&source, &events, deferred))
 }
 
 /// The text for a command on the marked jobs.
@@ -228,8 +241,8 @@ fn is_deferred_change(event: &Event) -> bool {
     matches!(event, Event::Redefined { definition, .. } if definition.replacement.is_some())
 }
 
-/// What a new version of the file changed; `deferred` if a change waits for the end of a running job.
-fn changes_text(events: &[&Event], deferred: bool) -> ReplyText {
+/// What `source`, such as a new version of the file, changed; `deferred` if a change waits for the end of a running job.
+fn changes_text(source: &str, events: &[&Event], deferred: bool) -> ReplyText {
     let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
     let added = count(|event| matches!(event, Event::Added { .. } | Event::Restored { .. }));
     let changed = count(|event| {
@@ -250,5 +263,5 @@ fn changes_text(events: &[&Event], deferred: bool) -> ReplyText {
         text.push_str(if text.is_empty() { "" } else { "; " });
         text.push_str("a running job changes when it ends");
     }
-    info(format!("Reloaded jobs.yaml: {text}."))
+    info(format!("{source}: {text}."))
 }

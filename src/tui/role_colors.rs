@@ -27,7 +27,7 @@ pub enum ColorRole {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RoleColors([Option<Color>; ColorRole::ALL.len()]);
 
-/// A text that is no colour.
+/// A text that is not a colour.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid colour {0:?}; write a name such as cyan or bright-cyan, a number up to 255, or #rrggbb")]
 pub struct InvalidColor(String);

@@ -133,7 +133,7 @@ impl Screen {
         }
         let texts = self.site.read(|site_state| notifications.texts(site_state));
         let mut effects: Vec<Effect> = texts.into_iter().map(Effect::Notify).collect();
-        if let Some(reload) = reply_text::reload_text(events) {
+        if let Some(reload) = self.site.read(|site_state| reply_text::reload_text(events, site_state)) {
             self.status_line.show(reload.severity, reload.text, now);
         }
         let shown: Vec<_> = match &self.tiles {

@@ -54,6 +54,15 @@ impl WorkersTable {
         }
     }
 
+    /// The selected worker, and how many jobs it runs.
+    pub(super) fn selected_worker<'a>(&self, site: &'a SiteState) -> Option<(&'a WorkerInfo, usize)> {
+        let rows = Self::rows(site);
+        match rows.get(self.selected_row(&rows)) {
+            Some(WorkersRow::Worker(worker, running)) => Some((worker, *running)),
+            _ => None,
+        }
+    }
+
     /// The workers by host and process, each followed by its jobs in the order in which they started.
     pub(super) fn rows(site: &SiteState) -> Vec<WorkersRow<'_>> {
         let mut workers: Vec<&WorkerInfo> = site.workers().collect();

@@ -31,8 +31,10 @@ mod time_gutter;
 mod timeline;
 mod typing;
 
+use std::sync::Arc;
+
 use harness::{ScreenHarness, failed, plan, queue};
-use setlist::model::{Command, Outcome, Phase, QueueId, QueueMode, WorkerOptions};
+use setlist::model::{Command, Outcome, Phase, QueueId, QueueMode, RunReport, SchedulingOptions, WorkerOptions};
 use setlist::tui::effect::{EditorPosition, ExitReason};
 use setlist::tui::message::{JobsFileError, Message};
 
@@ -342,6 +344,24 @@ fn a_reload_reports_its_changes_whichever_process_reads_the_file_first() {
     assert_eq!(harness.message(), "Reloaded jobs.yaml: 1 added.");
     harness.send(Message::FileRead(Ok(Box::new(both("3")))));
     assert_eq!(harness.message(), "Reloaded jobs.yaml: nothing changed.");
+}
+
+#[test]
+fn jobs_of_a_returned_list_are_not_a_reload_of_the_file() {
+    let returning = |version, jobs: &[(&str, &str)]| {
+        let mut build = queue("build", 2, 0, jobs);
+        let scheduling = SchedulingOptions { item_entries: vec!["each".into()], ..SchedulingOptions::default() };
+        Arc::make_mut(&mut build.jobs[0]).scheduling = Arc::new(scheduling);
+        plan(version, vec![build])
+    };
+    let mut harness = ScreenHarness::new(returning("1", &[("list", "List")]).queues, 80, 24);
+    harness.process("build");
+    let (job, run) = harness.start("build");
+    let jobs = [("list", "List"), ("each-1", ""), ("each-2", "")];
+    let report = RunReport::new(Outcome::Succeeded);
+    let end = Command::EndRun { job, run, report, on_failure: None };
+    harness.execute_elsewhere(&[Command::Reconcile(Box::new(returning("2", &jobs))), end]);
+    assert_eq!(harness.message(), "build/list returned a list: 2 added.");
 }
 
 #[test]

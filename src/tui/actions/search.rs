@@ -8,7 +8,6 @@ use crate::tui::effect::{Effect, StoreRequest};
 use crate::tui::keys::KeyPress;
 use crate::tui::log_search::{LogHit, LogSearch, LogSearchResponse};
 use crate::tui::state::Screen;
-use crate::tui::status_line::Severity;
 
 impl Screen {
     /// Opens a new search.
@@ -45,20 +44,8 @@ impl Screen {
 
     /// Shows a line in the output of its run; `Esc` goes back to the search.
     fn show_hit(&mut self, search: Box<LogSearch>, hit: &LogHit, now: DateTime<Utc>) -> Vec<Effect> {
-        if self.tiles.is_some() {
-            self.close_tiles();
-        }
-        if !self.lists.shows_all_queues() {
-            self.switch_queue(&hit.queue);
-        }
-        self.with_lists(|lists, _, site_state| {
-            lists.clear_filter(site_state);
-            lists.set_following(false);
-            lists.select(hit.job, site_state);
-        });
-        self.sync_lists();
-        let Some(job) = self.selected_job().filter(|job| job.id == hit.job) else {
-            self.status_line.show(Severity::Warning, format!("{} is not there any more.", hit.path), now);
+        let job = if self.go_to_job(hit.job, now) { self.selected_job() } else { None };
+        let Some(job) = job.filter(|job| job.id == hit.job) else {
             self.dialog = Some(Dialog::SearchAll(search));
             return Vec::new();
         };

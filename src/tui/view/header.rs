@@ -18,6 +18,9 @@ use crate::tui::theme::Appearance;
 use super::idle_reason::{IdleCheck, IdleReason};
 use super::line_painter::LinePainter;
 
+/// How many jobs that need approval are counted for each frame.
+const MAX_APPROVALS: usize = 99;
+
 /// What is shown where schedules are not kept, with the width that each notice leaves for the tabs at least.
 const UNKEPT_NOTICES: [(&str, usize); 3] = [
     ("schedules not kept: `setlist service install`", 40),
@@ -79,11 +82,13 @@ impl Header<'_> {
             painter.right(&format!(" {} {overdue} overdue ", appearance.symbols.overdue), appearance.theme.critical);
         }
         let queues = self.idle.site.queues();
-        let approvals: usize = queues.iter().map(|(id, _)| self.idle.site.approvals_due(id).count()).sum();
+        let due = queues.iter().flat_map(|(id, _)| self.idle.site.approvals_due(id));
+        let approvals = due.take(MAX_APPROVALS + 1).count();
         if approvals > 0 {
             let keymap = &self.idle.settings.keymap;
             let end = painter.end();
-            painter.right(&format!("{approvals} to approve "), appearance.theme.warning);
+            let count = if approvals > MAX_APPROVALS { format!("{MAX_APPROVALS}+") } else { approvals.to_string() };
+            painter.right(&format!("{count} to approve "), appearance.theme.warning);
             painter.right(&format!(" {} ", keymap.key(Action::Approvals)), appearance.theme.key);
             if let Some(key) = keymap.keys(Action::Approvals).first() {
                 targets.add(layout.header, painter.end()..end, ClickTarget::Key(*key));

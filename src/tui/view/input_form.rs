@@ -138,8 +138,10 @@ fn draw_value(
                 None => click(painter, "choose", theme.dim, KeyCode::Right),
             }
             click(painter, " >", theme.key, KeyCode::Right);
-            let position =
-                chosen.map_or_else(|| options.len().to_string(), |nth| format!("{} of {}", nth + 1, options.len()));
+            let position = chosen.map_or_else(
+                || text::count_noun(options.len(), "option"),
+                |nth| format!("{} of {}", nth + 1, options.len()),
+            );
             painter.left("  ", style).left(&position, theme.dim);
             None
         }

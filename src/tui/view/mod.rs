@@ -27,6 +27,7 @@ mod output_tiles;
 mod output_title;
 mod overview;
 mod page_title;
+mod page_view;
 mod progress_bar;
 mod results_table;
 mod run_chart;
@@ -60,14 +61,10 @@ use job_details::JobDetails;
 use job_lists::ListView;
 use key_hints::KeyHints;
 use message_line::MessageLine;
-use needs_graph::GraphContext;
 use output_pane::OutputContext;
 use output_tiles::TilesContext;
 use overview::OverviewContext;
-use results_table::ResultsContext;
-use run_chart::RunChartContext;
-use timeline::TimelineContext;
-use workers_table::WorkersContext;
+use page_view::PageView;
 
 impl Screen {
     /// Draws the screen as of `now`. Returns the position of the terminal's cursor, if it is shown.
@@ -185,18 +182,16 @@ impl Screen {
         targets: &mut ClickTargets,
         now: DateTime<Utc>,
     ) {
-        let (settings, area) = (&self.settings, layout.body);
-        self.site.read(|site| match page {
-            ScreenPage::Timeline(timeline) => {
-                TimelineContext { settings, site, now }.draw(timeline, area, buffer, targets);
+        let (settings, history, area) = (&self.settings, self.details.history(), layout.body);
+        self.site.read(|site| {
+            let view = PageView { settings, site, history, now };
+            match page {
+                ScreenPage::Timeline(timeline) => view.draw_timeline(timeline, area, buffer, targets),
+                ScreenPage::History(chart) => view.draw_history(chart, area, buffer, targets),
+                ScreenPage::Graph(graph) => view.draw_needs(graph, area, buffer, targets),
+                ScreenPage::Results(table) => view.draw_results(table, area, buffer, targets),
+                ScreenPage::Workers(table) => view.draw_workers(table, area, buffer, targets),
             }
-            ScreenPage::History(chart) => {
-                let history = self.details.history();
-                RunChartContext { settings, site, history, now }.draw(chart, area, buffer, targets);
-            }
-            ScreenPage::Graph(graph) => GraphContext { settings, site, now }.draw(graph, area, buffer, targets),
-            ScreenPage::Results(table) => ResultsContext { settings, site, now }.draw(table, area, buffer, targets),
-            ScreenPage::Workers(table) => WorkersContext { settings, site, now }.draw(table, area, buffer, targets),
         });
     }
 

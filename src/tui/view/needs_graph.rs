@@ -1,31 +1,22 @@
 //! Draws the needs of a job or a queue as a tree, with the state of each job and how many others it blocks.
 
-use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{JobId, Outcome, OutcomeCondition, SiteState};
+use crate::model::{JobId, Outcome, OutcomeCondition};
 use crate::text;
-use crate::tui::mouse::{ClickTarget, ClickTargets};
+use crate::tui::mouse::ClickTargets;
 use crate::tui::needs_graph::{GraphLine, GraphNode, MAX_BLOCKED, NeedsGraph, blocked_count, visible_rows};
-use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 
 use super::job_state_text::job_state_text;
-use super::line_painter::{LinePainter, lines, without_first_line};
+use super::line_painter::{LinePainter, without_first_line};
 use super::page_title::PageTitle;
+use super::page_view::{PageView, visible_lines};
 
-/// What the graph shows.
-pub(super) struct GraphContext<'a> {
-    pub(super) settings: &'a ScreenSettings,
-    pub(super) site: &'a SiteState,
-    pub(super) now: DateTime<Utc>,
-}
-
-impl GraphContext<'_> {
-    pub(super) fn draw(&self, graph: &NeedsGraph, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
-        let Appearance { theme, symbols } = &self.settings.appearance;
+impl PageView<'_> {
+    pub(super) fn draw_needs(&self, graph: &NeedsGraph, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
         let all = graph.lines(self.site);
         let visible = visible_rows(area.height);
         let selected = graph.selected_line(&all);
@@ -38,16 +29,14 @@ impl GraphContext<'_> {
         let body = without_first_line(area);
         if all.is_empty() {
             let note = "No job of this queue needs another one.";
-            LinePainter::new(body, buffer, symbols).left("   ", Style::new()).left(note, theme.dim);
+            self.draw_note(note, body, buffer);
         }
-        let shown = all.iter().enumerate().skip(graph.offset);
-        for (line, (nth, (index, row))) in lines(body).zip(shown.enumerate()) {
-            self.draw_line(graph, row, index == selected && row.job().is_some(), line, buffer);
-            targets.add(line, line.x..line.right(), ClickTarget::PageRow(nth));
+        for (index, row, line) in visible_lines(&all, graph.offset, body, targets) {
+            self.draw_needs_line(graph, row, index == selected && row.job().is_some(), line, buffer);
         }
     }
 
-    fn draw_line(&self, graph: &NeedsGraph, row: &GraphLine, is_selected: bool, area: Rect, buffer: &mut Buffer) {
+    fn draw_needs_line(&self, graph: &NeedsGraph, row: &GraphLine, is_selected: bool, area: Rect, buffer: &mut Buffer) {
         let Appearance { theme, symbols } = &self.settings.appearance;
         if is_selected {
             buffer.set_style(area, theme.cursor);
@@ -65,7 +54,7 @@ impl GraphContext<'_> {
             GraphNode::More => drop(painter.left(&format!("and more{}", symbols.ellipsis), theme.dim)),
             GraphNode::Above(id) => {
                 painter.left(&format!("{} ", symbols.above), over(theme.dim));
-                painter.left(&self.label(*id, graph), over(theme.dim)).left("  see above", over(theme.dim));
+                painter.left(&self.needs_label(*id, graph), over(theme.dim)).left("  see above", over(theme.dim));
             }
             GraphNode::Job(id, on) => {
                 let Some(job) = self.site.job(*id) else {
@@ -73,7 +62,7 @@ impl GraphContext<'_> {
                     return;
                 };
                 let (sign, style, words) = job_state_text(job, self.site, &self.settings.appearance, self.now);
-                painter.left(&format!("{sign} "), over(style)).left(&self.label(*id, graph), over(Style::new()));
+                painter.left(&format!("{sign} "), over(style)).left(&self.needs_label(*id, graph), over(Style::new()));
                 let required = match on {
                     OutcomeCondition::Success => "",
                     OutcomeCondition::Failure => " (must fail)",
@@ -108,7 +97,7 @@ impl GraphContext<'_> {
         format!("{cut}{bars}{} ", if *own { symbols.tee } else { symbols.elbow })
     }
 
-    fn label(&self, id: JobId, graph: &NeedsGraph) -> String {
+    fn needs_label(&self, id: JobId, graph: &NeedsGraph) -> String {
         let Some(job) = self.site.job(id) else { return id.to_string() };
         let title = text::sanitize_line(&job.display_title());
         if job.queue == graph.queue { title } else { format!("{}/{title}", text::sanitize_line(job.queue.as_str())) }

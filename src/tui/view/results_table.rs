@@ -1,38 +1,35 @@
 //! Draws the results of a matrix: its parameters and values in columns, the best first.
 
-use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{Run, SiteState};
+use crate::model::Run;
 use crate::text;
-use crate::tui::mouse::{ClickTarget, ClickTargets};
+use crate::tui::mouse::ClickTargets;
 use crate::tui::results_table::{MatrixResults, ResultRow, ResultsTable, visible_rows};
-use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 
 use super::job_state_text::job_state_text;
-use super::line_painter::{LinePainter, lines, without_first_line};
+use super::line_painter::{LinePainter, without_first_line};
 use super::page_title::PageTitle;
+use super::page_view::{PageView, visible_lines};
 
 /// The most cells of a column.
 const MAX_WIDTH: usize = 24;
 
-/// What the table shows.
-pub(super) struct ResultsContext<'a> {
-    pub(super) settings: &'a ScreenSettings,
-    pub(super) site: &'a SiteState,
-    pub(super) now: DateTime<Utc>,
-}
-
-impl ResultsContext<'_> {
-    pub(super) fn draw(&self, table: &ResultsTable, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
-        let Appearance { theme, symbols } = &self.settings.appearance;
+impl PageView<'_> {
+    pub(super) fn draw_results(
+        &self,
+        table: &ResultsTable,
+        area: Rect,
+        buffer: &mut Buffer,
+        targets: &mut ClickTargets,
+    ) {
         let Some(results) = table.results(self.site) else {
             PageTitle { name: "Results", facts: &[], hidden: (0, 0) }.draw(&self.settings.appearance, area, buffer);
             let note = "Too many jobs to compare here. setlist results lists them.";
-            LinePainter::new(without_first_line(area), buffer, symbols).left("   ", Style::new()).left(note, theme.dim);
+            self.draw_note(note, without_first_line(area), buffer);
             return;
         };
         let visible = visible_rows(area.height);
@@ -43,38 +40,41 @@ impl ResultsContext<'_> {
             if results.has_values() { results.order_text() } else { "no values yet".to_owned() },
         ];
         PageTitle { name: "Results", facts: &facts, hidden }.draw(&self.settings.appearance, area, buffer);
-        let widths = widths(&results);
+        let columns = column_layouts(&results);
         let body = without_first_line(area);
-        self.draw_heading(&results, &widths, body, buffer);
+        self.draw_results_heading(&results, &columns, body, buffer);
         let selected = table.selected_row(&results);
-        let shown = results.rows.iter().enumerate().skip(table.offset);
-        for (line, (nth, (index, row))) in lines(without_first_line(body)).zip(shown.enumerate()) {
-            self.draw_row(&results, row, &widths, index == selected, line, buffer);
-            targets.add(line, line.x..line.right(), ClickTarget::PageRow(nth));
+        for (index, row, line) in visible_lines(&results.rows, table.offset, without_first_line(body), targets) {
+            self.draw_result_row(&results, row, &columns, index == selected, line, buffer);
         }
     }
 
-    fn draw_heading(&self, results: &MatrixResults<'_>, widths: &[usize], area: Rect, buffer: &mut Buffer) {
+    fn draw_results_heading(
+        &self,
+        results: &MatrixResults<'_>,
+        columns: &[ColumnLayout],
+        area: Rect,
+        buffer: &mut Buffer,
+    ) {
         let Appearance { theme, symbols } = &self.settings.appearance;
         let mut painter = LinePainter::new(area, buffer, symbols);
         painter.left("    ", theme.dim);
         let (sorted, highest_first) = results.order;
-        for (column, (name, width)) in results.columns.iter().zip(widths).enumerate() {
+        for (column, (name, layout)) in results.columns.iter().zip(columns).enumerate() {
             let name = text::sanitize_line(name);
             let arrow = if highest_first { symbols.below } else { symbols.above };
             let (name, style) =
                 if column == sorted { (format!("{name}{arrow}"), theme.focus) } else { (name, theme.dim) };
-            let is_number = results.rows.iter().any(|row| row.is_number(column));
-            painter.left(&aligned(&name, *width, is_number, symbols.ellipsis), style).left("  ", Style::new());
+            painter.left(&layout.aligned(&name, symbols.ellipsis), style).left("  ", Style::new());
         }
         painter.left("State", theme.dim);
     }
 
-    fn draw_row(
+    fn draw_result_row(
         &self,
         results: &MatrixResults<'_>,
         row: &ResultRow<'_>,
-        widths: &[usize],
+        columns: &[ColumnLayout],
         is_selected: bool,
         area: Rect,
         buffer: &mut Buffer,
@@ -88,11 +88,10 @@ impl ResultsContext<'_> {
         let mut painter = LinePainter::new(area, buffer, symbols);
         painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
         painter.left(sign, over(style)).left("  ", over(Style::new()));
-        for (column, width) in widths.iter().enumerate() {
+        for (column, layout) in columns.iter().enumerate() {
             let cell = text::sanitize_line(&row.text(column));
-            let is_number = results.rows.iter().any(|row| row.is_number(column));
             let style = if column < results.parameters { theme.dim } else { Style::new() };
-            painter.left(&aligned(&cell, *width, is_number, symbols.ellipsis), over(style)).left("  ", over(style));
+            painter.left(&layout.aligned(&cell, symbols.ellipsis), over(style)).left("  ", over(style));
         }
         let took = row.job.result_run().and_then(Run::duration).map(text::duration);
         let took = took.map(|took| format!(" {} {took}", symbols.dot)).unwrap_or_default();
@@ -100,21 +99,30 @@ impl ResultsContext<'_> {
     }
 }
 
-fn widths(results: &MatrixResults<'_>) -> Vec<usize> {
-    let width = |column: usize| {
-        let cells = results.rows.iter().map(|row| text::width(&text::sanitize_line(&row.text(column))));
-        // The heading has an arrow while the column is sorted.
-        cells.chain([text::width(&results.columns[column]) + 1]).max().unwrap_or(0).min(MAX_WIDTH)
-    };
-    (0..results.columns.len()).map(width).collect()
+/// How a column is drawn.
+struct ColumnLayout {
+    width: usize,
+    /// Numbers are at the right end.
+    has_numbers: bool,
 }
 
-/// A text in a column: numbers at its right end.
-fn aligned(content: &str, width: usize, is_number: bool, ellipsis: &str) -> String {
-    let padded = text::pad(content, width, ellipsis);
-    if !is_number {
-        return padded;
+impl ColumnLayout {
+    fn aligned(&self, content: &str, ellipsis: &str) -> String {
+        let padded = text::pad(content, self.width, ellipsis);
+        if !self.has_numbers {
+            return padded;
+        }
+        let trimmed = padded.trim_end();
+        format!("{}{trimmed}", " ".repeat(self.width.saturating_sub(text::width(trimmed))))
     }
-    let trimmed = padded.trim_end();
-    format!("{}{trimmed}", " ".repeat(width.saturating_sub(text::width(trimmed))))
+}
+
+fn column_layouts(results: &MatrixResults<'_>) -> Vec<ColumnLayout> {
+    let layout = |column: usize| {
+        let cells = results.rows.iter().map(|row| text::width(&text::sanitize_line(&row.text(column))));
+        // The heading has an arrow while the column is sorted.
+        let width = cells.chain([text::width(&results.columns[column]) + 1]).max().unwrap_or(0).min(MAX_WIDTH);
+        ColumnLayout { width, has_numbers: results.rows.iter().any(|row| row.is_number(column)) }
+    };
+    (0..results.columns.len()).map(layout).collect()
 }

@@ -2,21 +2,19 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{Job, Outcome, Run, SiteState, result_value};
+use crate::model::{Job, Outcome, Run, result_value};
 use crate::text;
-use crate::tui::details_pane::RunHistory;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::run_chart::{Outlier, RunChart, UsualDurations};
-use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 
 use super::line_painter::{LinePainter, lines, without_first_line};
 use super::page_title::PageTitle;
+use super::page_view::PageView;
 use super::{job_row, time_format};
 
 /// The width of the scale, left of the bars.
@@ -25,14 +23,6 @@ const SCALE_WIDTH: u16 = 11;
 const FOOT_HEIGHT: u16 = 3;
 /// From this height on, there is a chart of the memory, too.
 const MIN_HEIGHT_FOR_MEMORY: u16 = 15;
-
-/// What the chart shows.
-pub(super) struct RunChartContext<'a> {
-    pub(super) settings: &'a ScreenSettings,
-    pub(super) site: &'a SiteState,
-    pub(super) history: Option<&'a RunHistory>,
-    pub(super) now: DateTime<Utc>,
-}
 
 /// The runs that fit, and where each is drawn.
 struct ChartColumns<'a> {
@@ -46,20 +36,15 @@ struct ChartColumns<'a> {
 /// A bar of one run: its height, and its style.
 type Bar = (u64, Style);
 
-impl RunChartContext<'_> {
-    pub(super) fn draw(&self, chart: &RunChart, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
-        let appearance = &self.settings.appearance;
+impl PageView<'_> {
+    pub(super) fn draw_history(&self, chart: &RunChart, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
         let Some(job) = self.site.job(chart.job) else { return };
         let runs = RunChart::runs(self.history, job);
         let usual = UsualDurations::of(&runs);
-        self.draw_title(job, &runs, usual, area, buffer);
+        self.draw_history_title(job, &runs, usual, area, buffer);
         let body = without_first_line(area);
         if runs.is_empty() {
-            let note = "This job has not run yet.";
-            LinePainter::new(body, buffer, appearance.symbols)
-                .left("   ", Style::new())
-                .left(note, appearance.theme.dim);
-            return;
+            return self.draw_note("This job has not run yet.", body, buffer);
         }
         let room = body.width.saturating_sub(SCALE_WIDTH + 1).max(1);
         let stride = (room / u16::try_from(runs.len()).unwrap_or(u16::MAX).max(1)).clamp(1, 6);
@@ -92,7 +77,14 @@ impl RunChartContext<'_> {
         }
     }
 
-    fn draw_title(&self, job: &Job, runs: &[&Run], usual: Option<UsualDurations>, area: Rect, buffer: &mut Buffer) {
+    fn draw_history_title(
+        &self,
+        job: &Job,
+        runs: &[&Run],
+        usual: Option<UsualDurations>,
+        area: Rect,
+        buffer: &mut Buffer,
+    ) {
         let symbols = self.settings.appearance.symbols;
         let failed = runs.iter().filter(|run| is_failure(run)).count();
         let median = usual.map(|usual| format!("median {}", text::duration(usual.median))).unwrap_or_default();
@@ -115,7 +107,7 @@ impl RunChartContext<'_> {
     ) {
         let Appearance { theme, symbols } = &self.settings.appearance;
         let bars: Vec<Bar> =
-            columns.runs.iter().map(|run| (millis(run.elapsed(self.now)), self.style_of(run))).collect();
+            columns.runs.iter().map(|run| (millis(run.elapsed(self.now)), self.run_style(run))).collect();
         let most = bars.iter().map(|(height, _)| *height).max().unwrap_or(0).max(1);
         let median = usual.map(|usual| millis(usual.median));
         // The line of the median, behind the bars.
@@ -237,7 +229,7 @@ impl RunChartContext<'_> {
         }
     }
 
-    fn style_of(&self, run: &Run) -> Style {
+    fn run_style(&self, run: &Run) -> Style {
         let appearance = &self.settings.appearance;
         run.end.as_ref().map_or(appearance.theme.active, |end| appearance.outcome(&end.outcome).1)
     }

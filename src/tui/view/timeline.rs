@@ -5,15 +5,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{JobId, Outcome, PathLink, RunId, RunSpan, SiteState};
+use crate::model::{JobId, Outcome, PathLink, RunId, RunSpan};
 use crate::text;
-use crate::tui::mouse::{ClickTarget, ClickTargets};
-use crate::tui::state::ScreenSettings;
+use crate::tui::mouse::ClickTargets;
 use crate::tui::theme::Appearance;
 use crate::tui::timeline::{TimeWindow, Timeline, TimelineColumns, TimelineRow, visible_rows};
 
 use super::line_painter::{LinePainter, lines, without_first_line};
 use super::page_title::PageTitle;
+use super::page_view::{PageView, visible_lines};
 
 /// Distances of the labels of the axis in seconds.
 const STEPS: [i64; 19] = [
@@ -40,21 +40,20 @@ enum BarCell {
 /// A cell, its style, and whether it is of the selected run.
 type StyledCell = (BarCell, Style, bool);
 
-/// What the timeline shows.
-pub(super) struct TimelineContext<'a> {
-    pub(super) settings: &'a ScreenSettings,
-    pub(super) site: &'a SiteState,
-    pub(super) now: DateTime<Utc>,
-}
-
-impl TimelineContext<'_> {
-    pub(super) fn draw(&self, timeline: &Timeline, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
-        let Appearance { theme, symbols } = &self.settings.appearance;
+impl PageView<'_> {
+    pub(super) fn draw_timeline(
+        &self,
+        timeline: &Timeline,
+        area: Rect,
+        buffer: &mut Buffer,
+        targets: &mut ClickTargets,
+    ) {
+        let symbols = self.settings.appearance.symbols;
         let window = timeline.window(area.width, self.now);
         let rows = timeline.rows(&window, self.site);
         let visible = visible_rows(area.height);
         let columns = TimelineColumns::new(area.width);
-        self.draw_title(timeline, &window, &rows, visible, area, buffer);
+        self.draw_timeline_title(timeline, &window, &rows, visible, area, buffer);
         let body = without_first_line(area);
         self.draw_axis(&window, columns, body, buffer);
         let body = without_first_line(body);
@@ -64,13 +63,12 @@ impl TimelineContext<'_> {
                 () if timeline.run_count() == 0 => "Nothing has run yet.".to_owned(),
                 () => "Nothing ran in this time. Press - to see more of it.".to_owned(),
             };
-            LinePainter::new(body, buffer, symbols).left("   ", Style::new()).left(&note, theme.dim);
+            self.draw_note(&note, body, buffer);
         }
         let selected = timeline.selected_row(&rows);
-        let shown = rows.iter().enumerate().skip(timeline.offset).take(visible);
-        for (line, (nth, (index, row))) in lines(body).zip(shown.enumerate()) {
-            self.draw_row(timeline, row, index == selected, (&window, columns), line, buffer);
-            targets.add(line, line.x..line.right(), ClickTarget::PageRow(nth));
+        let height = body.height.min(u16::try_from(visible).unwrap_or(u16::MAX));
+        for (index, row, line) in visible_lines(&rows, timeline.offset, Rect { height, ..body }, targets) {
+            self.draw_timeline_row(timeline, row, index == selected, (&window, columns), line, buffer);
         }
         if usize::from(body.height) > visible
             && let Some(last) = lines(body).last()
@@ -79,7 +77,7 @@ impl TimelineContext<'_> {
         }
     }
 
-    fn draw_title(
+    fn draw_timeline_title(
         &self,
         timeline: &Timeline,
         window: &TimeWindow,
@@ -137,7 +135,7 @@ impl TimelineContext<'_> {
         painter.left(&format!("{:>width$}", "Took", width = columns.duration.saturating_sub(1)), theme.dim);
     }
 
-    fn draw_row(
+    fn draw_timeline_row(
         &self,
         timeline: &Timeline,
         row: &TimelineRow<'_>,
@@ -164,11 +162,11 @@ impl TimelineContext<'_> {
         painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
         painter.left(sign, over(style));
         painter.left(if on_path { symbols.path } else { " " }, over(theme.warning));
-        let label = self.label(row.job, timeline.queue.is_none());
+        let label = self.timeline_label(row.job, timeline.queue.is_none());
         let label = text::fit_middle(&label, columns.label, None, symbols.ellipsis);
         painter.fixed_width(&label, columns.label, over(Style::new())).left(" ", over(Style::new()));
         let chosen = if is_selected { timeline.selected_run(row) } else { None };
-        for (cell, style, is_chosen) in self.cells(row, chosen, window) {
+        for (cell, style, is_chosen) in self.bar_cells(row, chosen, window) {
             let content = match cell {
                 BarCell::Empty => " ",
                 BarCell::Waited => symbols.wait,
@@ -186,7 +184,7 @@ impl TimelineContext<'_> {
     }
 
     /// The cells of the bars of a row.
-    fn cells(&self, row: &TimelineRow<'_>, chosen: Option<RunId>, window: &TimeWindow) -> Vec<StyledCell> {
+    fn bar_cells(&self, row: &TimelineRow<'_>, chosen: Option<RunId>, window: &TimeWindow) -> Vec<StyledCell> {
         let appearance = &self.settings.appearance;
         let theme = &appearance.theme;
         let mut cells: Vec<StyledCell> = vec![(BarCell::Empty, Style::new(), false); window.cells];
@@ -235,7 +233,7 @@ impl TimelineContext<'_> {
         let head = format!(" Critical path{so_far}, {length} in {}: ", text::count_noun(path.len(), "run"));
         painter.left(&head, theme.dim);
         let parts = path.iter().zip(&spans).enumerate().map(|(nth, (step, span))| {
-            let label = self.label(step.job, timeline.queue.is_none());
+            let label = self.timeline_label(step.job, timeline.queue.is_none());
             let label = text::fit_middle(&label, MAX_PATH_LABEL, None, symbols.ellipsis).into_owned();
             let why = match step.link {
                 PathLink::First => "",
@@ -258,7 +256,7 @@ impl TimelineContext<'_> {
         painter.left(&parts[from..].concat(), Style::new());
     }
 
-    fn label(&self, id: JobId, with_queue: bool) -> String {
+    fn timeline_label(&self, id: JobId, with_queue: bool) -> String {
         let Some(job) = self.site.job(id) else { return format!("{id} (removed)") };
         let title = text::sanitize_line(&job.display_title());
         if with_queue { format!("{}/{title}", text::sanitize_line(job.queue.as_str())) } else { title }

@@ -1,32 +1,29 @@
 //! Draws the workers: machine, process, queues and free slots, and below each the jobs that it runs.
 
-use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{QueueId, QueueState, SiteState, WorkerInfo};
+use crate::model::{QueueId, QueueState, WorkerInfo};
 use crate::text;
 use crate::tui::action::Action;
-use crate::tui::mouse::{ClickTarget, ClickTargets};
-use crate::tui::state::ScreenSettings;
+use crate::tui::mouse::ClickTargets;
 use crate::tui::theme::Appearance;
 use crate::tui::workers_table::{WorkersRow, WorkersTable, visible_rows};
 
-use super::line_painter::{LinePainter, lines, without_first_line};
+use super::line_painter::{LinePainter, without_first_line};
 use super::page_title::PageTitle;
+use super::page_view::{PageView, visible_lines};
 use super::time_format;
 
-/// What the table shows.
-pub(super) struct WorkersContext<'a> {
-    pub(super) settings: &'a ScreenSettings,
-    pub(super) site: &'a SiteState,
-    pub(super) now: DateTime<Utc>,
-}
-
-impl WorkersContext<'_> {
-    pub(super) fn draw(&self, table: &WorkersTable, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
-        let Appearance { theme, symbols } = &self.settings.appearance;
+impl PageView<'_> {
+    pub(super) fn draw_workers(
+        &self,
+        table: &WorkersTable,
+        area: Rect,
+        buffer: &mut Buffer,
+        targets: &mut ClickTargets,
+    ) {
         let rows = WorkersTable::rows(self.site);
         let visible = visible_rows(area.height);
         let workers = rows.iter().filter(|row| matches!(row, WorkersRow::Worker(..))).count();
@@ -38,17 +35,15 @@ impl WorkersContext<'_> {
         if rows.is_empty() {
             let process = self.settings.keymap.key(Action::Process);
             let note = format!("No worker is running. Press {process} to process the queue, which starts one.");
-            LinePainter::new(body, buffer, symbols).left("   ", Style::new()).left(&note, theme.dim);
+            self.draw_note(&note, body, buffer);
         }
         let selected = table.selected_row(&rows);
-        let shown = rows.iter().enumerate().skip(table.offset);
-        for (line, (nth, (index, row))) in lines(body).zip(shown.enumerate()) {
-            self.draw_row(row, index == selected, line, buffer);
-            targets.add(line, line.x..line.right(), ClickTarget::PageRow(nth));
+        for (index, row, line) in visible_lines(&rows, table.offset, body, targets) {
+            self.draw_worker_row(row, index == selected, line, buffer);
         }
     }
 
-    fn draw_row(&self, row: &WorkersRow<'_>, is_selected: bool, area: Rect, buffer: &mut Buffer) {
+    fn draw_worker_row(&self, row: &WorkersRow<'_>, is_selected: bool, area: Rect, buffer: &mut Buffer) {
         let Appearance { theme, symbols } = &self.settings.appearance;
         if is_selected {
             buffer.set_style(area, theme.cursor);

@@ -52,7 +52,11 @@ fn the_output_is_printed_when_it_has_the_focus() {
     wait_for(&terminal, "finished 1 of 2: Second, failed: exit code 3.\r\n");
     terminal.keys("j");
     wait_for(&terminal, "finished 2 of 2: First, succeeded.\r\n");
-    terminal.keys("\r");
+    terminal.keys("C");
+    wait_for(&terminal, "History: q/a, run 1, succeeded, took ");
+    terminal.keys("CW");
+    wait_for(&terminal, "Workers: no worker is running.\r\n");
+    terminal.keys("W\r");
     wait_for(&terminal, "Output of q/a: First, succeeded.\r\n");
     wait_for(&terminal, "hello from a\r\n");
     terminal.keys("q");
