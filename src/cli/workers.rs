@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
-use super::json_records::{time, write_json};
+use super::json_records::write_json;
 use super::open_site::OpenSite;
 use super::safe_output;
 use super::time_text::iso_time;

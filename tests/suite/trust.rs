@@ -394,6 +394,6 @@ fn a_site_may_be_created_by_several_at_the_same_time() {
             dir.create().unwrap();
             setlist::store::SqliteStore::open(&dir).unwrap();
         };
-        std::thread::scope(|scope| (0..6).for_each(|_| drop(scope.spawn(create))));
+        thread::scope(|scope| (0..6).for_each(|_| drop(scope.spawn(create))));
     }
 }
