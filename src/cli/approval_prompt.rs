@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::error::{CliError, warn};
-use super::target::sync_state;
+use super::queue_or_job::sync_state;
 use crate::model::{Command, Job, JobId, QueueId, SiteState};
 use crate::runner::with_sigchld_blocked;
 use crate::site::{open_store, user_name};

@@ -18,9 +18,9 @@ use super::json_records::write_json;
 use super::log::jobs_of;
 use super::open_site::OpenSite;
 use super::ordered_output::OrderedOutput;
+use super::queue_or_job::QueueOrJob;
 use super::run_feed::{is_since, runs_of, time_before};
 use super::safe_output;
-use super::target::Target;
 use crate::clock;
 use crate::store::StoreError;
 use crate::store::log::{LinePattern, LineSearch, LogReader, OutputLine};
@@ -61,7 +61,7 @@ pub(super) fn grep(mut site: OpenSite, args: &GrepArgs, color: bool) -> Result<E
         .map_err(|error| CliError::Usage(format!("invalid pattern: {error}")))?;
     let state = site.site_state()?;
     let targets = if args.names.is_empty() && args.filter.is_empty() {
-        state.queues().into_iter().map(|(id, _)| Target::Queue(id.clone())).collect()
+        state.queues().into_iter().map(|(id, _)| QueueOrJob::Queue(id.clone())).collect()
     } else {
         site.select_targets(&state, &args.names, &args.filter)?
     };

@@ -7,7 +7,7 @@ use super::error::{CliError, warn};
 use super::job_args::JobFilterArgs;
 use super::name_syntax::{all_jobs_of, is_name, is_number, list_names, suggestion, whole_queue};
 use super::open_site::OpenSite;
-use super::target::Target;
+use super::queue_or_job::QueueOrJob;
 use crate::clock;
 use crate::model::{Job, JobId, JobState, Phase, Query, QueueId, SiteState, UnknownName, WaitConditions};
 use crate::text;
@@ -262,13 +262,13 @@ impl OpenSite {
         site_state: &SiteState,
         names: &[String],
         filter: &JobFilterArgs,
-    ) -> Result<Vec<Target>, CliError> {
+    ) -> Result<Vec<QueueOrJob>, CliError> {
         if filter.is_empty() {
             return self.targets(site_state, names);
         }
         let names = expand_queues(site_state, names);
         let jobs = self.select_jobs_from(site_state, &names, filter, JobKind::ANY)?;
-        Ok(jobs.into_iter().map(|job| Target::Job(job.id)).collect())
+        Ok(jobs.into_iter().map(|job| QueueOrJob::Job(job.id)).collect())
     }
 
     /// The state that is needed to find these jobs: jobs given by number are found without it.

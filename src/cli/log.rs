@@ -11,7 +11,7 @@ use super::log_diff;
 use super::log_printer::{LinePrefix, LogPrinter};
 use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
-use super::target::{Target, sync_state};
+use super::queue_or_job::{QueueOrJob, sync_state};
 use crate::model::{CauseKind, Event, Job, JobId, Run, RunEnd, RunId, SiteState};
 use crate::store::log::LogReader;
 use crate::store::{Store, Subscription};
@@ -50,24 +50,28 @@ pub(super) fn print_logs(site: &mut OpenSite, options: &LogArgs, color: bool) ->
         printer.follow(site, site_state, &targets)
     } else {
         // Of a followed queue, only new output is printed.
-        jobs.retain(|job| !options.follow || targets.contains(&Target::Job(job.id)));
+        jobs.retain(|job| !options.follow || targets.contains(&QueueOrJob::Job(job.id)));
         printer.print(site.store.as_mut(), &jobs)
     }
 }
 
 /// The jobs of all targets, in queue order.
-pub(super) fn jobs_of(targets: &[Target], site_state: &SiteState, store: &mut dyn Store) -> Result<Vec<Job>, CliError> {
+pub(super) fn jobs_of(
+    targets: &[QueueOrJob],
+    site_state: &SiteState,
+    store: &mut dyn Store,
+) -> Result<Vec<Job>, CliError> {
     let mut jobs = Vec::new();
     let mut known = HashSet::new();
     for target in targets {
         let found = match target {
-            Target::Queue(id) => {
+            QueueOrJob::Queue(id) => {
                 let lists = site_state.queue(id).map(|queue| [&queue.finished, &queue.running, &queue.pending]);
                 let ids = lists.into_iter().flatten().flatten();
                 ids.filter_map(|id| site_state.job(*id)).cloned().collect()
             }
             // The job may have been removed from its queue.
-            Target::Job(id) => Vec::from_iter(store.job(*id)?),
+            QueueOrJob::Job(id) => Vec::from_iter(store.job(*id)?),
         };
         jobs.extend(found.into_iter().filter(|job| known.insert(job.id)));
     }
@@ -83,13 +87,13 @@ enum PrefixStyle {
     Names { paths: bool, width: usize },
 }
 
-fn prefix_style(targets: &[Target], jobs: &[Job]) -> PrefixStyle {
-    if let [Target::Job(_)] = targets {
+fn prefix_style(targets: &[QueueOrJob], jobs: &[Job]) -> PrefixStyle {
+    if let [QueueOrJob::Job(_)] = targets {
         return PrefixStyle::None;
     }
-    let queue_of = |target: &Target| match target {
-        Target::Queue(queue) => Some(queue.clone()),
-        Target::Job(id) => jobs.iter().find(|job| job.id == *id).map(|job| job.queue.clone()),
+    let queue_of = |target: &QueueOrJob| match target {
+        QueueOrJob::Queue(queue) => Some(queue.clone()),
+        QueueOrJob::Job(id) => jobs.iter().find(|job| job.id == *id).map(|job| job.queue.clone()),
     };
     let queues: HashSet<_> = targets.iter().filter_map(queue_of).collect();
     let paths = queues.len() > 1;
@@ -157,19 +161,19 @@ impl MultiLogPrinter<'_> {
         mut self,
         site: &mut OpenSite,
         mut site_state: SiteState,
-        targets: &[Target],
+        targets: &[QueueOrJob],
     ) -> Result<ExitStatus, CliError> {
         let mut followed_jobs = Vec::new();
         for target in targets {
             match target {
-                Target::Job(id) => {
+                QueueOrJob::Job(id) => {
                     let Some(job) = site.store.job(*id)? else { continue };
                     if let Some(run) = job.last_run.as_deref() {
                         self.open_log(site.store.as_ref(), &job, run)?;
                     }
                     followed_jobs.push((*id, job.path()));
                 }
-                Target::Queue(id) => self.open_running(site.store.as_ref(), &site_state, |job| job.queue == *id)?,
+                QueueOrJob::Queue(id) => self.open_running(site.store.as_ref(), &site_state, |job| job.queue == *id)?,
             }
         }
         let mut printed_hints = Vec::new();
@@ -205,7 +209,7 @@ impl MultiLogPrinter<'_> {
         &mut self,
         store: &mut dyn Store,
         site_state: &mut SiteState,
-        targets: &[Target],
+        targets: &[QueueOrJob],
     ) -> Result<(), CliError> {
         let Some(events) = store.events_after(site_state.seq())? else {
             sync_state(site_state, store)?;

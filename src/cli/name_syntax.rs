@@ -3,12 +3,22 @@
 use std::slice::from_ref;
 
 use crate::model::{JobId, QueueId};
+use crate::store::JobName;
 use crate::text;
 
 /// Parses a job number: `7`, `#7` or `queue/#7`.
 pub(super) fn parse_id(text: &str) -> Option<JobId> {
     let number = text.strip_prefix('#').unwrap_or(text).rsplit("/#").next()?;
     number.parse().ok().map(JobId)
+}
+
+/// How a word names a job.
+pub(super) fn job_name(text: &str) -> JobName<'_> {
+    match (parse_id(text), text.rsplit_once('/')) {
+        (Some(id), _) => JobName::Number(id),
+        (None, Some((queue, name))) => JobName::InQueue(queue, name),
+        (None, None) => JobName::InAnyQueue(text),
+    }
 }
 
 /// Whether a word names a queue or job that a site has or hasn't: numbers and `@last` apply to any site.

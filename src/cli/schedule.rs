@@ -11,8 +11,8 @@ use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::json_records::write_json;
 use super::open_site::OpenSite;
+use super::queue_or_job::QueueOrJob;
 use super::safe_output;
-use super::target::Target;
 use super::time_text::{iso_time, local_time};
 use crate::clock;
 use crate::model::{
@@ -152,12 +152,12 @@ fn selected_targets(site: &mut OpenSite, names: &[String]) -> Result<Vec<ListedT
     Ok(listed)
 }
 
-fn includes(wanted: &Target, of: &ListedTarget, site_state: &SiteState) -> bool {
+fn includes(wanted: &QueueOrJob, of: &ListedTarget, site_state: &SiteState) -> bool {
     match (wanted, &of.target) {
-        (Target::Queue(queue), _) => of.queue.as_deref() == Some(queue.as_str()),
-        (Target::Job(job), ScheduleTarget::Job(id)) => job == id,
+        (QueueOrJob::Queue(queue), _) => of.queue.as_deref() == Some(queue.as_str()),
+        (QueueOrJob::Job(job), ScheduleTarget::Job(id)) => job == id,
         // A job is due when its queue is, unless it has a schedule of its own.
-        (Target::Job(job), target @ ScheduleTarget::Queue(_)) => is_due_with(site_state, *job, target),
+        (QueueOrJob::Job(job), target @ ScheduleTarget::Queue(_)) => is_due_with(site_state, *job, target),
     }
 }
 

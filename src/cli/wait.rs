@@ -12,9 +12,9 @@ use super::job_args::WaitArgs;
 use super::json_records::{JobRecord, QueueRecord, write_json};
 use super::open_site::OpenSite;
 use super::own_job::{refuse_to_wait_for_itself, runs_in_job};
+use super::queue_or_job::{QueueOrJob, sync_state};
 use super::safe_output;
 use super::summary_line;
-use super::target::{Target, sync_state};
 use crate::clock;
 use crate::model::SiteState;
 use crate::text;
@@ -75,10 +75,10 @@ pub(super) fn wait_for(site: &mut OpenSite, options: &WaitArgs) -> Result<ExitSt
 }
 
 /// Prints the result of a settled target; returns whether all of its jobs succeeded.
-fn print_result(target: &Target, site_state: &SiteState, options: &WaitArgs, file: &str) -> Result<bool, CliError> {
+fn print_result(target: &QueueOrJob, site_state: &SiteState, options: &WaitArgs, file: &str) -> Result<bool, CliError> {
     let mut out = safe_output::stdout();
     match target {
-        Target::Job(id) => {
+        QueueOrJob::Job(id) => {
             let Some(job) = site_state.job(*id) else {
                 warn(&format!("{id} was removed"));
                 return Ok(false);
@@ -92,7 +92,7 @@ fn print_result(target: &Target, site_state: &SiteState, options: &WaitArgs, fil
             }
             Ok(!site_state.counts_as_failure(job))
         }
-        Target::Queue(id) => {
+        QueueOrJob::Queue(id) => {
             let Some(queue) = site_state.queue(id) else { return Ok(true) };
             let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
             for outcome in queue.finished.iter().filter_map(|id| site_state.job(*id)?.outcome()) {
@@ -111,16 +111,16 @@ fn print_result(target: &Target, site_state: &SiteState, options: &WaitArgs, fil
     }
 }
 
-fn is_skipped(target: &Target, site_state: &SiteState) -> bool {
-    let Target::Job(id) = target else { return false };
+fn is_skipped(target: &QueueOrJob, site_state: &SiteState) -> bool {
+    let QueueOrJob::Job(id) = target else { return false };
     site_state.job(*id).is_some_and(|job| job.outcome().is_some_and(|outcome| outcome.skip_kind().is_some()))
 }
 
 /// Names the targets that are not settled.
-fn describe_unfinished(targets: &[Target], site_state: &SiteState) -> String {
-    let name = |target: &Target| match target {
-        Target::Queue(queue) => queue.to_string(),
-        Target::Job(id) => site_state.job(*id).map_or_else(|| id.to_string(), crate::model::Job::path),
+fn describe_unfinished(targets: &[QueueOrJob], site_state: &SiteState) -> String {
+    let name = |target: &QueueOrJob| match target {
+        QueueOrJob::Queue(queue) => queue.to_string(),
+        QueueOrJob::Job(id) => site_state.job(*id).map_or_else(|| id.to_string(), crate::model::Job::path),
     };
     let names: Vec<String> = targets.iter().map(name).collect();
     format!("{} {} not finished", text::sanitize_line(&names.join(", ")), text::is_or_are(names.len()))

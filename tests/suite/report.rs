@@ -236,8 +236,8 @@ queues:
 
 #[test]
 fn the_timeline_counts_the_jobs_that_it_leaves_out() {
-    let queues: String = (0..32).map(|nth| format!("  q{nth}: ['true']\n")).collect();
-    let site = TempSite::with(&format!("queues:\n{queues}"));
+    let queues: Vec<String> = (0..32).map(|nth| format!("  q{nth}: ['true']\n")).collect();
+    let site = TempSite::with(&format!("queues:\n{}", queues.concat()));
     site.ok(&["process", "--quiet"]);
     let page = site.ok(&["report", "--html", "-"]);
     assert!(page.contains("The timeline leaves out 2 jobs"), "{page}");

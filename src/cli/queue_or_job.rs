@@ -1,4 +1,4 @@
-//! The queues and jobs that a command waits for or follows.
+//! A queue or a job that a command names, and when there is nothing more to wait for.
 
 use crate::model::{Job, JobId, Phase, QueueId, QueueMode, SiteState, WaitReason};
 use crate::store::{Store, StoreError};
@@ -6,12 +6,12 @@ use crate::text;
 
 /// A queue with all of its jobs, or a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum QueueOrJob {
     Queue(QueueId),
     Job(JobId),
 }
 
-impl Target {
+impl QueueOrJob {
     /// Whether it includes a job.
     pub(super) fn includes(&self, job: &Job) -> bool {
         match self {
