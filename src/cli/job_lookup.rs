@@ -93,7 +93,7 @@ impl OpenSite {
             [] if let jobs = jobs_of_entry(site_state, text)
                 && !jobs.is_empty() =>
             {
-                Err(several_jobs(&format!("{text:?} names"), &jobs))
+                Err(several_jobs(&format!("{text:?} means"), &jobs))
             }
             [] => {
                 let paths: Vec<String> = site_state.jobs().filter(|job| job.name().is_some()).map(Job::path).collect();

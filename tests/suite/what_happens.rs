@@ -40,6 +40,7 @@ const TESTS: [(&str, &[&str]); 40] = [
     ("Closing or killing the screen", &["killing_the_screen_does_not_stop_a_job"]),
     ("No acknowledged change is lost", &["a_full_disk_loses_nothing_and_stays_readable"]),
     ("A job that ends while the disk is full", &["a_job_that_ends_on_a_full_disk_is_recorded_later"]),
+    ("`cancel` can't record its request while", &["a_full_disk_loses_nothing_and_stays_readable"]),
     ("In a read-only folder", &["a_read_only_directory_can_be_read"]),
     ("Its processing ends, its pending", &["a_queue_is_cancelled_with_all_of_its_jobs"]),
     ("Jobs of other queues that need", &["what_needs_a_job_of_a_cancelled_queue_is_skipped"]),
