@@ -11,7 +11,7 @@ use crate::readme::{help_topic, read};
 use crate::temp_site::TempSite;
 
 /// The beginning of each sentence, and the tests that run it.
-const TESTS: [(&str, &[&str]); 40] = [
+const TESTS: [(&str, &[&str]); 41] = [
     ("A new job becomes pending, a removed", &["a_saved_file_adds_removes_and_keeps_jobs"]),
     ("A finished job becomes pending again only if", &["only_a_changed_script_runs_again"]),
     ("A change to a running job", &["process_includes_a_change_of_the_last_running_job"]),
