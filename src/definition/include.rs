@@ -3,7 +3,7 @@
 //! Each file is read to a tree of its own. Its values get ids after those of all files before it, so that an id also says
 //! in which file a value is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -225,18 +225,21 @@ impl Joining<'_> {
     fn join_queues(self, own: &mut Node<'_>, part: &Node<'static>, problems: &mut Problems) {
         let Some(part) = value::map(part, self.path, "a map of queues", problems) else { return };
         let Some(own) = map_mut(own) else { return };
-        let mut front = own.iter().take_while(|queue| queue.key.id >= self.own_end).count();
+        let front = own.iter().take_while(|queue| queue.key.id >= self.own_end).count();
+        let mut known: HashMap<&str, _> = own.iter().map(|queue| (&*queue.key.text, queue.key.id)).collect();
+        let mut added = Vec::new();
         for queue in part {
-            if let Some(first) = own.iter().find(|other| other.key.text == queue.key.text) {
+            if let Some(&first) = known.get(&*queue.key.text) {
                 let message = format!("the queue {} is defined twice", quoted(&queue.key.text));
                 let problem = Problem::new(queue.key.id, &self.path.key(&queue.key.text), message);
-                let problem = problem.with_related(first.key.id, "it is also defined here");
+                let problem = problem.with_related(first, "it is also defined here");
                 problems.add(problem.hint("give one of them another name, or write the jobs of both in one file"));
                 continue;
             }
-            own.insert(front, queue.clone());
-            front += 1;
+            known.insert(&queue.key.text, queue.key.id);
+            added.push(queue.clone());
         }
+        own.splice(front..front, added);
     }
 
     /// Adds what the file doesn't set itself. Two included files may not differ.

@@ -67,7 +67,11 @@ impl Interner {
     pub(super) fn scheduling_options(&mut self, options: SchedulingOptions) -> Arc<SchedulingOptions> {
         self.has_uses |= !options.uses.is_empty();
         self.has_unique_keys |= options.unique.is_some();
-        self.scheduling_options.share(options)
+        if options.needs.is_empty() {
+            self.scheduling_options.share(options)
+        } else {
+            self.scheduling_options.share_with_last(options)
+        }
     }
 }
 
@@ -84,6 +88,14 @@ where
 {
     fn new(default: Arc<T>) -> Self {
         Self { known: HashSet::from_iter([ByValue(Arc::clone(&default))]), last: default }
+    }
+
+    /// Shares options that few jobs have, but then jobs in a row: they are not looked up.
+    fn share_with_last(&mut self, new: T) -> Arc<T> {
+        if *self.last != new {
+            self.last = Arc::new(new);
+        }
+        Arc::clone(&self.last)
     }
 
     fn share(&mut self, new: T) -> Arc<T> {
@@ -125,7 +137,8 @@ impl Hash for ByValue<ExecOptions> {
 impl Hash for ByValue<SchedulingOptions> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let SchedulingOptions {
-            needs,
+            // Options with needs are not looked up.
+            needs: _,
             after,
             priority,
             weight,
@@ -140,9 +153,6 @@ impl Hash for ByValue<SchedulingOptions> {
         } = &*self.0;
         // These fields are enough to distinguish jobs.
         let RetryPolicy { max, delay, .. } = retry;
-        for need in needs {
-            need.job.hash(state);
-        }
         (
             after.is_some(),
             priority,

@@ -3,7 +3,7 @@
 //! Where a server has the site, several machines have copies of the file, of which one is in force. A machine replaces it
 //! only if it has published it, or has seen that its own copy is the same; then a change of the copy is meant.
 
-use std::io;
+use std::{io, slice};
 
 use chrono::SecondsFormat;
 
@@ -119,12 +119,13 @@ pub fn apply_file(
         let now = store.clock().now();
         crash::point("publish");
         let command = match &hash {
-            Some(_) => Command::ReplaceFile { in_force, plan: plan.clone() },
-            None => Command::Reconcile(plan.clone()),
+            Some(_) => Command::ReplaceFile { in_force, plan },
+            None => Command::Reconcile(plan),
         };
-        let results = store.execute(&[command], now)?;
+        let results = store.execute(slice::from_ref(&command), now)?;
         if results.iter().any(|result| matches!(result, Err(Refusal::FileReplaced))) {
             // Another machine was faster.
+            let (Command::ReplaceFile { plan, .. } | Command::Reconcile(plan)) = command else { break };
             desired = *plan;
             continue;
         }
