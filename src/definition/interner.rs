@@ -1,7 +1,8 @@
 //! Shares equal options between jobs, because a site with 100,000 jobs is held in memory.
 
-use std::collections::HashSet;
-use std::hash::{Hash, Hasher};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -77,17 +78,20 @@ impl Interner {
 
 /// Options of one kind, of which equal ones are shared.
 struct SharedOptions<T> {
-    known: HashSet<ByValue<T>, RandomState>,
+    /// By their hashes. Of different options with the same hash, the first are shared.
+    known: HashMap<u64, Arc<T>, RandomState>,
     /// Those that were shared last: the jobs of a file usually have the options of the job before.
     last: Arc<T>,
 }
 
 impl<T: PartialEq> SharedOptions<T>
 where
-    ByValue<T>: Hash,
+    for<'a> ByValue<'a, T>: Hash,
 {
     fn new(default: Arc<T>) -> Self {
-        Self { known: HashSet::from_iter([ByValue(Arc::clone(&default))]), last: default }
+        let mut known = HashMap::with_hasher(RandomState::default());
+        known.insert(known.hasher().hash_one(ByValue(&*default)), Arc::clone(&default));
+        Self { known, last: default }
     }
 
     /// Shares options that few jobs have, but then jobs in a row: they are not looked up.
@@ -100,41 +104,31 @@ where
 
     fn share(&mut self, new: T) -> Arc<T> {
         if *self.last != new {
-            let new = ByValue(Arc::new(new));
-            let known = self.known.get(&new).map(|ByValue(known)| Arc::clone(known));
-            self.last = known.unwrap_or_else(|| {
-                let shared = Arc::clone(&new.0);
-                self.known.insert(new);
-                shared
-            });
+            let hash = self.known.hasher().hash_one(ByValue(&new));
+            let known = self.known.entry(hash);
+            self.last = match known {
+                Entry::Occupied(known) if **known.get() == new => Arc::clone(known.get()),
+                Entry::Occupied(_) => Arc::new(new),
+                Entry::Vacant(free) => Arc::clone(free.insert(Arc::new(new))),
+            };
         }
         Arc::clone(&self.last)
     }
 }
 
-/// Compares by value.
-struct ByValue<T>(Arc<T>);
+/// Options that are hashed by value.
+struct ByValue<'a, T>(&'a T);
 
-impl<T: PartialEq> PartialEq for ByValue<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-
-// `backoff` is never NaN, so equality is reflexive.
-impl<T: PartialEq> Eq for ByValue<T> {}
-
-impl Hash for ByValue<ExecOptions> {
+impl Hash for ByValue<'_, ExecOptions> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let ExecOptions { env, env_files, pass_env, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, .. } =
-            &*self.0;
+        let ExecOptions { env, env_files, pass_env, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, .. } = self.0;
         (env, env_files, pass_env, cwd, stdin, timeout, grace, ok_codes, pty, log_limit).hash(state);
-        let ExecOptions { limits, conditions, files, stall, on_finish, on_stall, on_overdue, .. } = &*self.0;
+        let ExecOptions { limits, conditions, files, stall, on_finish, on_stall, on_overdue, .. } = self.0;
         (limits, conditions, files, stall, on_finish, on_stall, on_overdue).hash(state);
     }
 }
 
-impl Hash for ByValue<SchedulingOptions> {
+impl Hash for ByValue<'_, SchedulingOptions> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let SchedulingOptions {
             // Options with needs are not looked up.
@@ -150,7 +144,7 @@ impl Hash for ByValue<SchedulingOptions> {
             unique,
             item_entries,
             runs_on,
-        } = &*self.0;
+        } = self.0;
         // These fields are enough to distinguish jobs.
         let RetryPolicy { max, delay, .. } = retry;
         (
