@@ -17,6 +17,8 @@ pub(super) struct LogSearch {
     pub(super) line: LineEditor,
     /// The queue of the screen.
     queue: QueueId,
+    /// The error of the selected job, which `Enter` searches for before a text is typed.
+    pub(super) error: Option<String>,
     /// Whether the jobs of all queues are searched, not only those of this one.
     pub(super) searches_all: bool,
     pub(super) hits: Vec<LogHit>,
@@ -114,11 +116,12 @@ impl CurrentSearch {
 }
 
 impl LogSearch {
-    /// A search in the jobs of this queue.
-    pub(super) fn new(queue: QueueId) -> Self {
+    /// A search from this queue, where a job has failed with this error.
+    pub(super) fn new(queue: QueueId, error: Option<String>) -> Self {
         Self {
             line: LineEditor::default(),
             queue,
+            error,
             searches_all: true,
             hits: Vec::new(),
             state: LogSearchState::NoText,
@@ -170,6 +173,13 @@ impl LogSearch {
         match key.code {
             KeyCode::Esc => return LogSearchResponse::Close,
             KeyCode::Char('c' | 'g') if key.ctrl => return LogSearchResponse::Close,
+            KeyCode::Enter
+                if let Some(error) = &self.error
+                    && self.line.text().is_empty() =>
+            {
+                self.line = LineEditor::new(error);
+                return self.restart().map_or(LogSearchResponse::KeepOpen, LogSearchResponse::Search);
+            }
             KeyCode::Enter => {
                 let hit = self.hits.get(self.selected).cloned();
                 return hit.map_or(LogSearchResponse::KeepOpen, LogSearchResponse::Show);

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::plan::{ActionPlan, PlanResult};
+use crate::model::Job;
 use crate::tui::dialog::Dialog;
 use crate::tui::effect::{Effect, StoreRequest};
 use crate::tui::keys::KeyPress;
@@ -15,7 +16,10 @@ impl Screen {
         if !self.has_queue() {
             return Err("There are no queues yet.".to_owned());
         }
-        let search = LogSearch::new(self.queue.id().clone());
+        let cause = |job: Job| job.last_run?.end?.cause;
+        let error = self.selected_job().and_then(cause).map(|cause| cause.detail.trim_end_matches('…').to_owned());
+        let error = error.filter(|error| !error.is_empty());
+        let search = LogSearch::new(self.queue.id().clone(), error);
         Ok(ActionPlan::open(Dialog::SearchAll(Box::new(search))))
     }
 

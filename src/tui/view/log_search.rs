@@ -30,12 +30,12 @@ pub(super) fn draw(
     draw_title(search, appearance, area, height, buffer);
     let note = match search.state {
         _ if !search.hits.is_empty() => None,
-        LogSearchState::NoText => Some("Type a text to find it in the output of all kept runs."),
-        LogSearchState::Searching => Some("Searching…"),
-        LogSearchState::Complete | LogSearchState::Cut => Some("No line has this text."),
+        LogSearchState::NoText => Some(no_text_note(search)),
+        LogSearchState::Searching => Some("Searching…".to_owned()),
+        LogSearchState::Complete | LogSearchState::Cut => Some("No line has this text.".to_owned()),
     };
     if let Some(note) = note {
-        let note = if appearance.is_ascii() { note.replace('…', "...") } else { note.to_owned() };
+        let note = if appearance.is_ascii() { note.replace('…', "...") } else { note };
         LinePainter::new(body, buffer, symbols).left("   ", Style::new()).left(&note, theme.dim);
         return;
     }
@@ -54,6 +54,15 @@ pub(super) fn draw(
         painter.fixed_width(&place, width, over(theme.dim)).left("  ", over(Style::new()));
         painter.left(&hit.text, over(Style::new()));
         targets.add(line, line.x..line.right(), ClickTarget::SearchHit(index));
+    }
+}
+
+/// What can be searched for.
+fn no_text_note(search: &LogSearch) -> String {
+    let note = "Type a text to find it in the output of all kept runs.";
+    match &search.error {
+        Some(error) => format!("{note} Enter finds: {}", text::sanitize_line(error)),
+        None => note.to_owned(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The search over the output of all jobs, and the differences between two runs.
 
-use setlist::model::Outcome;
+use setlist::model::{Cause, CauseKind, Outcome, RunReport};
 
 use super::harness::{ScreenHarness, failed, queue};
 
@@ -48,6 +48,30 @@ fn a_search_over_all_output_shows_lines_while_it_is_typed() {
     harness.wait_for_text("No line has this text.");
     harness.keys("<Esc>");
     assert!(harness.text().contains("Finished"), "{}", harness.text());
+}
+
+#[test]
+fn enter_finds_the_error_of_the_selected_job_elsewhere() {
+    let mut harness = ScreenHarness::new(vec![queue("build", 1, 0, &[("a", "A"), ("b", "B")])], 100, 24);
+    harness.process("build");
+    for outcome in [Outcome::Succeeded, failed("exit code 1")] {
+        let started = harness.start("build");
+        harness.print(started.1, "connection reset by peer\nand more\n");
+        let cause =
+            (outcome != Outcome::Succeeded).then(|| Box::new(Cause::new(CauseKind::Exited, "connection reset…")));
+        harness.end_report(started, RunReport { cause, ..RunReport::new(outcome) });
+    }
+    harness.keys("<^f>");
+    let text = harness.text();
+    assert!(text.contains("all kept runs. Enter finds: connection reset\n"), "{text}");
+    harness.keys("<Enter>");
+    let text = harness.wait_for_text("2 lines");
+    assert!(text.contains("search all output: connection reset"), "{text}");
+    assert!(text.contains("build/a:1:1  connection reset by peer"), "{text}");
+    // Where nothing has failed, Enter does nothing.
+    harness.keys("<Esc>j<^f><Enter>");
+    let text = harness.text();
+    assert!(text.contains("all kept runs.") && !text.contains("Enter finds"), "{text}");
 }
 
 #[test]
