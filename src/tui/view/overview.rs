@@ -42,7 +42,8 @@ pub(super) struct OverviewContext<'a> {
 }
 
 impl Columns {
-    fn new(width: u16) -> Self {
+    /// The columns of a table whose longest name of a queue has this width.
+    fn new(width: u16, longest_name: usize) -> Self {
         let at_least = |least: u16, width_of_column: usize| if width >= least { width_of_column } else { 0 };
         let columns = Self {
             name: 0,
@@ -50,11 +51,14 @@ impl Columns {
             state: at_least(70, 18),
             finished: at_least(60, COUNT_WIDTH + 1),
             left: at_least(110, 10),
-            sparkline: at_least(130, SPARKLINE_CELLS + 3),
+            sparkline: 0,
         };
-        let others = columns.bar + columns.state + columns.finished + columns.left + columns.sparkline;
+        let others = columns.bar + columns.state + columns.finished + columns.left;
         let room = usize::from(width).saturating_sub(NUMBER_WIDTH + others + 3 * COUNT_WIDTH + 1);
-        Self { name: room.min(MAX_NAME_WIDTH), ..columns }
+        // The last hour is shown beside names that are not cut for it.
+        let sparkline = at_least(110, SPARKLINE_CELLS + 3);
+        let sparkline = if room >= sparkline + longest_name.min(MAX_NAME_WIDTH) { sparkline } else { 0 };
+        Self { name: (room - sparkline).min(MAX_NAME_WIDTH), sparkline, ..columns }
     }
 }
 
@@ -69,7 +73,9 @@ impl OverviewContext<'_> {
         let least = (selected + 1).saturating_sub(height);
         overview.offset = overview.offset.clamp(least, selected.max(least)).min(rows.len().saturating_sub(height));
         self.draw_title(overview, &rows, area, height, buffer);
-        let columns = Columns::new(area.width);
+        let queues = self.idle.site.queues();
+        let names = queues.iter().map(|(id, _)| text::width(&text::sanitize_line(id.as_str())));
+        let columns = Columns::new(area.width, names.max().unwrap_or(0));
         self.draw_heading(columns, without_first_line(area), buffer);
         if rows.is_empty() {
             LinePainter::new(body, buffer, symbols).left("   No matching queue.", theme.dim);

@@ -148,6 +148,16 @@ fn the_rows_scroll_with_the_cursor_and_the_columns_fit_any_size() {
 }
 
 #[test]
+fn the_last_hour_is_shown_beside_names_that_are_not_cut_for_it() {
+    let text = harness(120, 40).text();
+    assert!(text.contains("Last hour") && text.contains("cache-warm"), "{text}");
+    let long = "a-queue-with-quite-a-long-name";
+    let queues = (0..10).map(|order| queue(&format!("{order}-{long}"), 1, order, &[("a", "A")])).collect();
+    let text = ScreenHarness::new(queues, 120, 40).text();
+    assert!(!text.contains("Last hour") && text.contains(&format!("9-{long}")), "{text}");
+}
+
+#[test]
 fn tabs_are_shown_around_the_current_one_and_count_failures_elsewhere() {
     let mut harness = harness(80, 24);
     harness.keys("<Esc>");
