@@ -1,5 +1,5 @@
-//! P1, P2 and P7: time per durable job against `xargs`, which records nothing, and against bare spawning; in a long queue
-//! against a short one; and a job that prints 1 GiB. Other job queues are measured where they are installed.
+//! P1, P2, P7 and P10: time per durable job against `xargs`, which records nothing, and against bare spawning; in a long
+//! queue against a short one; a job that prints 1 GiB; and jobs that compute for a while. Other job queues are measured where they are installed.
 //!
 //! `cargo bench --bench throughput`, or a part: `cargo bench --bench throughput -- P7`. Every round measures all variants
 //! one after the other; medians are compared.
@@ -31,13 +31,18 @@ const OTHER_TOOL_JOBS: u32 = 300;
 const PROCESSED_JOBS: u32 = 1_000;
 /// P2: all jobs of the short and of the long site.
 const SITE_JOBS: [u32; 2] = [1_000, 100_000];
+/// P10: jobs that compute, and the rounds.
+const BUSY_JOBS: u32 = 400;
+const BUSY_ROUNDS: usize = 3;
+/// P10: a shell that counts to `$1`.
+const COUNT: &str = "i=0; while [ $i -lt $1 ]; do i=$((i+1)); done";
 /// P7: bytes that the job prints.
 const PRINTED_BYTES: u64 = 1 << 30;
 
 fn main() -> Result {
     let selected: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let benchmarks: [(&str, Benchmark); 3] =
-        [("P1", time_per_job), ("P2", time_per_job_in_a_long_queue), ("P7", large_output)];
+    let benchmarks: [(&str, Benchmark); 4] =
+        [("P1", time_per_job), ("P2", time_per_job_in_a_long_queue), ("P7", large_output), ("P10", busy_jobs)];
     for (name, benchmark) in benchmarks {
         if selected.is_empty() || selected.iter().any(|selected| selected == name) {
             benchmark()?;
@@ -156,6 +161,43 @@ fn large_output() -> Result {
     println!("    memory of the worker {:>7.1} MiB   (at most 20)", f64::from(memory) / 1024.0);
     println!("    its log on disk      {on_disk:>7.2} MiB   (at most 16, its limit)");
     Ok(())
+}
+
+fn busy_jobs() -> Result {
+    // How far a shell counts in 50 to 300 ms here.
+    let time_of_million = timed(|| run(&mut count_to(1_000_000)))?.as_micros();
+    let count = |nth: u32| u128::from(50 + nth * 97 % 251) * 1_000_000_000 / time_of_million;
+    let counts: Vec<u128> = (0..BUSY_JOBS).map(count).collect();
+    let list: Vec<String> = counts.iter().map(ToString::to_string).collect();
+    let mut file = "queues:\n  q:\n    parallel: 2\n    jobs:\n".to_owned();
+    for (nth, count) in counts.iter().enumerate() {
+        writeln!(file, "      - {{id: j{nth}, command: [sh, -c, '{COUNT}', sh, '{count}']}}")?;
+    }
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..BUSY_ROUNDS {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        write_and_reconcile(folder.path(), &file)?;
+        times[0].push(timed(|| run(setlist(folder.path()).args(["process", "--quiet"])))?);
+        let xargs = format!("printf '%s\\n' {} | xargs -P2 -n1 sh -c '{COUNT}' sh", list.join(" "));
+        times[1].push(timed(|| run(&mut sh(&xargs)))?);
+    }
+    let [setlist, xargs] = times.map(median);
+    println!("P10 {BUSY_JOBS} jobs that compute for 50 to 300 ms, 2 at once, median of {BUSY_ROUNDS} rounds");
+    for (name, time) in [("setlist, durable", setlist), ("xargs -P2 -n1", xargs)] {
+        println!("    {name:<20} {:>7.3} s", time.as_secs_f64());
+    }
+    println!(
+        "    overhead             {:>7.1} %   (at most 2)",
+        100.0 * (setlist.as_secs_f64() / xargs.as_secs_f64() - 1.0)
+    );
+    Ok(())
+}
+
+/// A shell that counts.
+fn count_to(count: u32) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", COUNT, "sh", &count.to_string()]);
+    command
 }
 
 /// Runs a process to its end; returns its peak resident memory in KiB.
