@@ -5,12 +5,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Local, Utc};
 
-use super::args::{ListArgs, StateFilter};
 use super::artifacts::RunArtifacts;
-use super::entry_jobs::jobs_of_queue;
 use super::error::CliError;
 use super::exit::ExitStatus;
-use super::job_selection::SelectionFilter;
 use super::json_records::{JobRecord, QueueRecord, command_line, job_command, write_json};
 use super::open_site::OpenSite;
 use super::progress_reporter::last_lines;
@@ -18,9 +15,9 @@ use super::time_text::local_time;
 use super::{safe_output, schedule, status_check};
 use crate::clock;
 use crate::model::{
-    Approval, Cause, CauseKind, FilePattern, HookResult, InputValues, Job, JobCounts, JobState, MASK, Need, Outcome,
-    OutcomeCondition, Overdue, Phase, PoolHold, PoolUse, QueueId, QueueStatus, Run, RunEnd, ScheduleTarget,
-    SchedulingOptions, SiteState, SlowRun, WaitReason, due_at, plain_text, pool_title, result_value,
+    Approval, FilePattern, HookResult, InputValues, Job, JobCounts, MASK, Need, Outcome, OutcomeCondition, Phase,
+    PoolHold, PoolUse, QueueId, QueueStatus, Run, RunEnd, ScheduleTarget, SchedulingOptions, SiteState, SlowRun,
+    due_at, plain_text, pool_title, result_value,
 };
 use crate::store::{SiteOverview, Store};
 use crate::text;
@@ -123,38 +120,6 @@ fn attention_note(site_state: &SiteState, id: &QueueId, now: DateTime<Utc>) -> S
     }
 }
 
-/// Prints jobs by queue: finished, running, pending.
-pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus, CliError> {
-    let site_state =
-        if options.filter.is_empty() { site.state_of_queues(&options.queues)? } else { site.site_state()? };
-    let mut out = BufWriter::new(safe_output::stdout());
-    let now = clock::now();
-    let since = options.since.map(|since| now - since);
-    let filter = SelectionFilter::parse(&options.filter, &site_state, site_state.jobs())?;
-    let mut listed = Vec::new();
-    for id in site.queues(&site_state, &options.queues)? {
-        let jobs = jobs_of_queue(&site_state, &id);
-        let matching = jobs.filter(|job| matches(job, options, since) && filter.matches(job));
-        listed.extend(matching.map(|job| (job, site_state.wait_reason(job))));
-    }
-    let columns = ListColumns::fit(listed.iter().map(|(job, _)| *job));
-    if safe_output::is_stdout_terminal() && !options.json && !options.no_header && !listed.is_empty() {
-        print_list_header(&mut out, &columns)?;
-    }
-    for (job, waiting) in &listed {
-        if options.json {
-            let record = JobRecord::new(job, waiting.as_ref(), now).with_overdue(site_state.overdue_job(job, now));
-            write_json(&mut out, &record)?;
-        } else {
-            let overdue = site_state.overdue_job(job, now);
-            print_row(&mut out, job, waiting.as_ref(), overdue, now, &columns)?;
-        }
-    }
-    out.flush()?;
-    drop(out);
-    site.finish(ExitStatus::Success)
-}
-
 /// Prints a job with its runs.
 pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStatus, CliError> {
     let runs = site.store.runs(job.id)?;
@@ -222,109 +187,6 @@ fn is_last_line_of_output(store: &dyn Store, job: &Job) -> bool {
     let lines = last_lines(&mut store.log_reader(run.id), StreamSanitizer::plain());
     let last = lines.ok().and_then(|(lines, _)| lines.into_iter().rfind(|line| !line.trim().is_empty()));
     last.is_some_and(|last| last.trim() == value)
-}
-
-fn matches(job: &Job, options: &ListArgs, since: Option<DateTime<Utc>>) -> bool {
-    const FAILED: [StateFilter; 2] = [StateFilter::Failed, StateFilter::Interrupted];
-    let has_state = |state: &StateFilter| match state {
-        StateFilter::Pending => job.phase() == Phase::Pending,
-        StateFilter::Running => job.phase() == Phase::Running,
-        StateFilter::Finished => job.phase() == Phase::Finished,
-        StateFilter::Succeeded => job.outcome() == Some(&Outcome::Succeeded),
-        StateFilter::Failed => job.has_failed(),
-        StateFilter::Cancelled => job.outcome() == Some(&Outcome::Cancelled),
-        StateFilter::Skipped => matches!(job.outcome(), Some(Outcome::Skipped { .. })),
-        StateFilter::Interrupted => job.outcome().is_some_and(Outcome::is_interrupted),
-    };
-    let failed = !options.failed || FAILED.iter().any(has_state);
-    let state = failed && (options.state.is_empty() || options.state.iter().any(has_state));
-    let latest = match &job.state {
-        JobState::Finished { at, .. } => *at,
-        _ => job.enqueued,
-    };
-    state && since.is_none_or(|since| latest >= since)
-}
-
-/// The widths of the columns of a list. On a terminal they are limited; elsewhere nothing is truncated.
-struct ListColumns {
-    path: usize,
-    max_time: usize,
-    /// The width of the values; 0 if they are not printed.
-    value: usize,
-    max_failure: usize,
-}
-
-impl ListColumns {
-    fn fit<'a>(jobs: impl Iterator<Item = &'a Job> + Clone) -> Self {
-        let values = jobs.clone().map(|job| text::width(&job.result_line()));
-        let value = if result_value::are_comparable(jobs.clone()) { values.max().unwrap_or(0) } else { 0 };
-        let path = jobs.map(|job| text::width(&text::sanitize_line(&job.path()))).max().unwrap_or(0).max(24);
-        if safe_output::is_stdout_terminal() {
-            Self { path: path.min(40), max_time: 19, value: value.min(20), max_failure: 60 }
-        } else {
-            Self { path, max_time: usize::MAX, value, max_failure: usize::MAX }
-        }
-    }
-}
-
-fn print_list_header(out: &mut impl Write, columns: &ListColumns) -> Result<(), CliError> {
-    let name = text::pad("NAME", columns.path, text::ELLIPSIS);
-    let value =
-        if columns.value > 0 { text::pad("VALUE", columns.value, text::ELLIPSIS) + "  " } else { String::new() };
-    Ok(writeln!(out, "{:>6}  {name}  {:<11}  {:<19}  {:>7}  {value}TITLE", "JOB", "STATE", "TIME", "TOOK")?)
-}
-
-/// When it finished, or when its run started: the time shown in a list.
-fn listed_time(job: &Job) -> Option<DateTime<Utc>> {
-    match &job.state {
-        JobState::Finished { at, .. } => Some(*at),
-        JobState::Running { .. } => job.last_run.as_ref().map(|run| run.started),
-        JobState::Pending { .. } => None,
-    }
-}
-
-fn print_row(
-    out: &mut impl Write,
-    job: &Job,
-    waiting: Option<&WaitReason>,
-    overdue: Option<Overdue>,
-    now: DateTime<Utc>,
-    columns: &ListColumns,
-) -> Result<(), CliError> {
-    let state = job.outcome().map_or(job.phase().as_str(), Outcome::as_str);
-    let when = match (waiting, job.failure()) {
-        _ if overdue.is_some() => {
-            overdue.map(|overdue| format!("overdue {}", short_time(overdue.expected))).unwrap_or_default()
-        }
-        (None, _) if job.stalled_since().is_some() => status_check::stalled_text(job, now).unwrap_or_default(),
-        // A failed job that stopped its queue is pending again.
-        (Some(WaitReason::QueueStopped | WaitReason::QueueIdle), Some(failure)) => {
-            text::fit(&text::sanitize_line(&failure.message), columns.max_time, text::ELLIPSIS).into_owned()
-        }
-        (Some(waiting), _) => {
-            text::fit(&text::sanitize_line(&waiting.describe(now)), columns.max_time, text::ELLIPSIS).into_owned()
-        }
-        (None, _) => listed_time(job).map(local_time).unwrap_or_default(),
-    };
-    let took = job.result_run().and_then(Run::duration).map(text::duration).unwrap_or_default();
-    let (id, path) = (job.id.to_string(), text::sanitize_line(&job.path()));
-    let label = text::sanitize_line(&job.display_title());
-    let path = text::pad(&path, columns.path, text::ELLIPSIS);
-    write!(out, "{id:>6}  {path}  {state:<11}  {when:<19}  {took:>7}  ")?;
-    if columns.value > 0 {
-        write!(out, "{}  ", text::pad(&job.result_line(), columns.value, text::ELLIPSIS))?;
-    }
-    write!(out, "{label}")?;
-    let end = job.result_run().and_then(|run| run.end.as_ref());
-    // Of most failed jobs, the exit code alone says nothing.
-    let is_bare_exit = |cause: &Cause| cause.kind == CauseKind::Exited && !cause.is_informative();
-    let has_cause = |end: &&RunEnd| end.cause.as_deref().is_some_and(|cause| !is_bare_exit(cause));
-    if let Some(failure) = end.filter(has_cause).and_then(RunEnd::failure_text).filter(|failure| *failure != when) {
-        let failure = text::fit(&text::sanitize_line(&failure), columns.max_failure, text::ELLIPSIS).into_owned();
-        write!(out, "  ({failure})")?;
-    }
-    writeln!(out)?;
-    Ok(())
 }
 
 /// What is known of a job beside its record.
@@ -528,7 +390,7 @@ fn describe_inputs(values: &InputValues) -> String {
 }
 
 /// A time in the width of the column of times, after a word.
-fn short_time(at: DateTime<Utc>) -> String {
+pub(super) fn short_time(at: DateTime<Utc>) -> String {
     at.with_timezone(&Local).format("%m-%d %H:%M").to_string()
 }
 

@@ -71,13 +71,26 @@ impl<'a> SelectionFilter<'a> {
         site_state: &SiteState,
         jobs: impl Iterator<Item = &'j Job>,
     ) -> Result<Self, CliError> {
+        let jobs = jobs.filter(|_| !args.is_empty());
+        let tags = jobs.flat_map(|job| &job.definition.tags).map(String::as_str).collect();
+        Self::with_tags(args, site_state, &tags)
+    }
+
+    /// Whether the options may name tags: then all tags are needed to check them.
+    pub(super) fn names_tags(args: &JobFilterArgs) -> bool {
+        !args.tag.is_empty() || args.query.as_deref().is_some_and(|query| query.contains("tag"))
+    }
+
+    /// Parses the options in a site whose jobs have these tags.
+    pub(super) fn with_tags(
+        args: &'a JobFilterArgs,
+        site_state: &SiteState,
+        tags: &BTreeSet<&str>,
+    ) -> Result<Self, CliError> {
         let text = args.query.as_deref().unwrap_or_default();
         let query = Query::parse(text, clock::now()).map_err(|error| CliError::Usage(format!("--query: {error}")))?;
         let filter = Self { args, query };
-        if !args.is_empty() {
-            let tags: BTreeSet<&str> = jobs.flat_map(|job| &job.definition.tags).map(String::as_str).collect();
-            filter.reject_unknown_names(site_state, &tags)?;
-        }
+        filter.reject_unknown_names(site_state, tags)?;
         Ok(filter)
     }
 

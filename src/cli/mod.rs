@@ -33,8 +33,10 @@ mod job_commands;
 mod job_lookup;
 mod job_option_args;
 mod job_options;
+mod job_pages;
 mod job_selection;
 mod json_records;
+mod list;
 mod log;
 mod log_args;
 mod log_diff;
@@ -178,7 +180,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::Status { queues, json, .. } => {
             inspect::status(OpenSite::open_read_only(&site, &queues)?, &queues, json)
         }
-        CliCommand::List(args) => inspect::list(OpenSite::open_read_only(&site, &args.queues)?, &args),
+        CliCommand::List(args) => list::list(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Results(args) => results::results(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Show(args) => {
             let mut site = OpenSite::open_read_only(&site, args.job.as_slice())?;

@@ -174,22 +174,6 @@ impl OpenSite {
         Ok((overview, queues))
     }
 
-    /// The state of these queues with all their jobs and of the jobs that those need, or the whole state.
-    pub(super) fn state_of_queues(&mut self, names: &[String]) -> Result<SiteState, CliError> {
-        let queue = |name: &'_ String| whole_queue(name).unwrap_or(name).to_owned();
-        let queues: Vec<String> = names.iter().map(queue).collect();
-        if !queues.is_empty() {
-            let wanted: Vec<JobName<'_>> = queues.iter().map(|queue| JobName::AnyInQueue(queue)).collect();
-            let part = self.store.load_part(&wanted)?;
-            let is_queue = |name: &String| part.queue(&QueueId::from(name.as_str())).is_some();
-            let needs_whole = part.jobs().any(|job| waits_for_any_job(job, &part));
-            if queues.iter().all(is_queue) && !needs_whole {
-                return Ok(part);
-            }
-        }
-        self.site_state()
-    }
-
     /// The state of these jobs and of those that they need, with all queues but without other jobs: as much as a command
     /// needs that is about these jobs. The whole state if a name means something else, or nothing.
     pub(super) fn state_of(&mut self, names: &[String]) -> Result<SiteState, CliError> {
@@ -203,9 +187,7 @@ impl OpenSite {
             let is_job = |(name, wanted): (&String, &JobName<'_>)| match wanted {
                 _ if part.queue(&QueueId::from(name.as_str())).is_some() => false,
                 JobName::Number(id) => part.job(*id).is_some(),
-                JobName::InQueue(..) | JobName::InAnyQueue(_) | JobName::AnyInQueue(_) => {
-                    self.job_by_name(&part, name).is_ok()
-                }
+                JobName::InQueue(..) | JobName::InAnyQueue(_) => self.job_by_name(&part, name).is_ok(),
             };
             if names.iter().zip(&wanted).all(is_job) {
                 return Ok(part);

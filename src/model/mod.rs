@@ -111,6 +111,7 @@ pub use needs::has_failed_need;
 pub use next_job::next_ready_job;
 pub use perform::perform;
 pub use pool::{PoolHold, PoolSizes, PoolUse, declared_pool, pool_title};
+pub use pool_turns::jobs_ahead;
 pub use program::Program;
 pub use query::{Query, QueryError, UnknownName};
 pub use queue::{Queue, get_queue};

@@ -15,7 +15,7 @@ use super::input::values_of_run;
 use super::label_set::LabelSet;
 use super::worker_match::{Match, WorkerMatch, has_worker};
 use super::{
-    Job, JobId, PoolHold, PoolSizes, PoolUse, QueueId, QueueInfo, QueueMode, Readiness, SiteState, StateReader,
+    Job, JobId, Phase, PoolHold, PoolSizes, PoolUse, QueueId, QueueInfo, QueueMode, Readiness, SiteState, StateReader,
 };
 
 /// More free slots of a queue are not considered at once: more of its jobs start when these have started.
@@ -167,16 +167,9 @@ impl PoolTurns {
 
 /// The next jobs of a queue for which it has slots, in their order, whether their pools have free units or not.
 fn startable<R: StateReader>(reader: &R, queue: &QueueInfo) -> Result<Vec<Job>, R::Error> {
-    let (slots, used) = (queue.settings.max_parallel(), reader.used_slots(&queue.id)?);
-    let mut free = slots.saturating_sub(used);
-    let most = usize::try_from(free.min(MAX_SLOTS_CONSIDERED)).unwrap_or(usize::MAX);
-    if most == 0 {
-        return Ok(Vec::new());
-    }
-    let mut jobs = next_runnable(reader, queue, Readiness::Requested, most)?;
-    if queue.mode == QueueMode::Processing && jobs.len() < most {
-        jobs.extend(next_runnable(reader, queue, Readiness::Ready, most - jobs.len())?);
-    }
+    let slots = queue.settings.max_parallel();
+    let mut free = slots.saturating_sub(reader.used_slots(&queue.id)?);
+    let mut jobs = next_for_slots(reader, queue, free)?;
     let has_slots = |job: &Job| {
         let weight = job.definition.scheduling.weight;
         let fits = weight <= free || free == slots;
@@ -186,6 +179,35 @@ fn startable<R: StateReader>(reader: &R, queue: &QueueInfo) -> Result<Vec<Job>, 
     // A job that needs more slots than are free keeps later ones of its queue waiting.
     let count = jobs.iter().map(has_slots).take_while(|fits| *fits).count();
     jobs.truncate(count);
+    Ok(jobs)
+}
+
+/// As many of the next jobs of a queue as it has free slots, whatever their weight.
+fn next_for_slots<R: StateReader>(reader: &R, queue: &QueueInfo, free: u32) -> Result<Vec<Job>, R::Error> {
+    let most = usize::try_from(free.min(MAX_SLOTS_CONSIDERED)).unwrap_or(usize::MAX);
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let mut jobs = next_runnable(reader, queue, Readiness::Requested, most)?;
+    if queue.mode == QueueMode::Processing && jobs.len() < most {
+        jobs.extend(next_runnable(reader, queue, Readiness::Ready, most - jobs.len())?);
+    }
+    Ok(jobs)
+}
+
+/// The jobs of a site that may get units of pools or slots of workers before others: those that run or are reserved, and
+/// the next of each queue. With these, a part of a site knows what any of its jobs waits for.
+pub fn jobs_ahead<R: StateReader>(reader: &R) -> Result<Vec<Job>, R::Error> {
+    let mut ids = reader.reserved_jobs()?;
+    let mut jobs = Vec::new();
+    for queue in reader.queues()? {
+        ids.extend(reader.jobs_in_phase(&queue.id, Phase::Running)?);
+        let free = queue.settings.max_parallel().saturating_sub(reader.used_slots(&queue.id)?);
+        jobs.extend(next_for_slots(reader, &queue, free)?);
+    }
+    for id in ids {
+        jobs.extend(reader.job(id)?);
+    }
     Ok(jobs)
 }
 

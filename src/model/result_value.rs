@@ -130,23 +130,39 @@ pub fn sort(jobs: &mut [&Job], highest_first: bool) {
 
 /// Whether the values of these jobs are results to compare: different numbers, or different values of one matrix.
 pub fn are_comparable<'a>(jobs: impl Iterator<Item = &'a Job>) -> bool {
-    let (mut first_number, mut first_of_matrix): (Option<f64>, Option<(&Job, &Value)>) = (None, None);
-    for job in jobs {
-        let Some(value) = job.result() else { continue };
+    let mut comparison = ValueComparison::default();
+    jobs.into_iter().any(|job| comparison.add(job))
+}
+
+/// Decides whether the values of jobs that come one after another are results to compare.
+#[derive(Clone, Debug, Default)]
+pub struct ValueComparison {
+    first_number: Option<f64>,
+    first_of_matrix: Option<Box<Job>>,
+    is_useful: bool,
+}
+
+impl ValueComparison {
+    /// Adds a job; returns whether the values until now are results to compare.
+    pub fn add(&mut self, job: &Job) -> bool {
+        let Some(value) = job.result().filter(|_| !self.is_useful) else { return self.is_useful };
         if let Some(number) = number(value) {
-            let first = *first_number.get_or_insert(number);
-            if first.total_cmp(&number) != Ordering::Equal {
-                return true;
-            }
+            let first = *self.first_number.get_or_insert(number);
+            self.is_useful |= first.total_cmp(&number) != Ordering::Equal;
         }
         if job.definition.matrix.is_some() {
-            let (other, first) = *first_of_matrix.get_or_insert((job, value));
-            if job.is_in_matrix_of(other) && first != value {
-                return true;
+            match &self.first_of_matrix {
+                None => self.first_of_matrix = Some(Box::new(job.clone())),
+                Some(first) => self.is_useful |= job.is_in_matrix_of(first) && first.result() != Some(value),
             }
         }
+        self.is_useful
     }
-    false
+
+    /// Whether they are results to compare.
+    pub fn is_useful(&self) -> bool {
+        self.is_useful
+    }
 }
 
 #[cfg(test)]

@@ -16,13 +16,16 @@ use super::store_clock::StoreClock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
     Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState,
-    HookResult, Job, JobCounts, JobId, QueueId, QueueInfo, Refusal, Run, RunId, RunPeriod, RunSpan, ScheduleState,
-    ScheduleTarget, SiteState, WorkerId, WorkerInfo,
+    HookResult, Job, JobCounts, JobId, Phase, QueueId, QueueInfo, Refusal, Run, RunId, RunPeriod, RunSpan,
+    ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
 };
 
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,
 /// which is faster by then.
 pub(super) const MIN_RETAINED_EVENTS: u64 = 10_000;
+
+/// The phases in the order in which the jobs of a queue are listed.
+pub(super) const LISTED_PHASES: [Phase; 3] = [Phase::Finished, Phase::Running, Phase::Pending];
 
 /// How long a worker is taken for alive after it has last renewed its lease.
 pub const LEASE_TERM: Duration = Duration::from_secs(60);
@@ -79,8 +82,6 @@ pub enum JobName<'n> {
     InQueue(&'n str, &'n str),
     /// By its name alone, which jobs of several queues may have.
     InAnyQueue(&'n str),
-    /// All jobs of a queue.
-    AnyInQueue(&'n str),
 }
 
 /// What the status of queues depends on.
@@ -92,6 +93,26 @@ pub struct SiteOverview {
     pub state: SiteState,
     /// How many jobs the queues have. A queue without jobs may be missing.
     pub counts: BTreeMap<QueueId, JobCounts>,
+}
+
+/// A place in a list of the jobs of some queues.
+#[derive(Clone, Debug, Default)]
+pub struct ListPosition {
+    /// The index of the queue.
+    pub queue: usize,
+    /// The last job before the place, if it is behind one of this queue.
+    pub after: Option<Box<Job>>,
+}
+
+/// Some of the jobs of a list, in its order: by queue, first the finished jobs, then the running and the pending ones.
+#[derive(Clone, Debug, Default)]
+pub struct JobListPage {
+    /// The part of the site with these jobs. Why they wait is the same as in the whole site, which is also an answer.
+    pub state: SiteState,
+    /// The jobs of the page.
+    pub jobs: Vec<JobId>,
+    /// Where the next page begins; `None` behind the last.
+    pub next: Option<ListPosition>,
 }
 
 /// A command, and the time at which it is decided.
@@ -157,6 +178,21 @@ pub trait Store: Send {
         let state = self.load()?;
         let counts = state.all_job_counts();
         Ok(SiteOverview { state, counts })
+    }
+
+    /// The jobs of queues from a place on, about `limit` of them, or all. A job that changes between two pages may be on both
+    /// or on none.
+    fn list_page(&mut self, queues: &[QueueId], from: &ListPosition, limit: usize) -> Result<JobListPage, StoreError> {
+        let _ = (from, limit);
+        let state = self.load()?;
+        let queues = queues.iter().filter_map(|id| state.queue(id));
+        let jobs = queues.flat_map(|queue| LISTED_PHASES.into_iter().flat_map(|phase| queue.jobs_in(phase)));
+        Ok(JobListPage { jobs: jobs.copied().collect(), state, next: None })
+    }
+
+    /// The tags of all jobs.
+    fn job_tags(&mut self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(self.load()?.jobs().flat_map(|job| job.definition.tags.iter().cloned()).collect())
     }
 
     /// The events after `seq`, in order and without gaps. `None` if some of them were deleted; then the follower has to

@@ -56,8 +56,8 @@ mod worker_liveness;
 mod worker_origin;
 
 pub use backend::{
-    CommandResult, JobName, LEASE_GRACE, LEASE_TERM, PruneReport, SiteOverview, Store, TimedCommand, TransactionReport,
-    WorkerLease,
+    CommandResult, JobListPage, JobName, LEASE_GRACE, LEASE_TERM, ListPosition, PruneReport, SiteOverview, Store,
+    TimedCommand, TransactionReport, WorkerLease,
 };
 pub use environment_files::{EncodedEnvironment, EnvironmentFiles, SavedEnvironment};
 pub use error::StoreError;

@@ -14,6 +14,7 @@ mod history;
 mod init;
 mod job_options;
 mod last_run;
+mod list;
 mod log;
 mod nested;
 mod own_job;

@@ -21,6 +21,7 @@ mod retention;
 mod schedules;
 mod scheduling;
 mod server_faults;
+mod small_outputs;
 mod state_files;
 mod subscriptions;
 mod terminal_input;

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use super::files::{companion_paths, head_path};
 use super::hook_result;
 use super::notices::{MAX_NOTICE_LEN, deletion_notice};
+use super::stored_output::MAX_STORED_LEN;
 use crate::model::RunId;
 use crate::store::error::StoreError;
 use crate::store::private_files;
@@ -43,6 +44,13 @@ pub fn log_sizes(dir: &Path) -> Result<HashMap<RunId, u64>, StoreError> {
         }
     }
     Ok(sizes)
+}
+
+/// The runs whose log is so small that a store may keep it.
+pub(in crate::store) fn small_logs(dir: &Path) -> Result<Vec<RunId>, StoreError> {
+    let is_small = |size: u64| size <= MAX_STORED_LEN;
+    let sizes = log_sizes(dir)?.into_iter();
+    Ok(sizes.filter(|(_, size)| is_small(*size)).map(|(run, _)| run).collect())
 }
 
 /// Deletes the output of an ended run and leaves a notice; returns how many bytes are freed. None if the log is being

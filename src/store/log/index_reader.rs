@@ -1,11 +1,10 @@
 //! Reading a stream index while it is written: where the output at some offset came from.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::log_file::LogFile;
 use super::stream_index::{ENTRY_LEN, IndexEntry, IndexLayout, OutputOrigin};
 use crate::store::private_files::open_to_read;
 
@@ -24,7 +23,7 @@ pub struct OutputSpan {
 #[derive(Debug)]
 pub(super) struct IndexReader {
     path: PathBuf,
-    file: Option<(File, IndexLayout)>,
+    file: Option<(LogFile, IndexLayout)>,
     cache: SpanCache,
 }
 
@@ -40,7 +39,7 @@ type RawEntry = [u8; ENTRY_LEN];
 
 /// The order of the entries in the file, whose second half is a ring.
 struct EntryOrder<'a> {
-    file: &'a File,
+    file: &'a LogFile,
     layout: IndexLayout,
     /// The number of entries.
     len: u64,
@@ -75,6 +74,11 @@ impl IndexReader {
         self.opened().is_some()
     }
 
+    /// Uses the index that a store has kept.
+    pub(super) fn use_stored(&mut self, bytes: Vec<u8>) {
+        self.file = open(LogFile::Stored(bytes));
+    }
+
     /// The span that contains the byte at `offset`, which has been read already.
     pub(super) fn span_at(&mut self, offset: u64) -> OutputSpan {
         if let Some(cached) = self.cached(offset) {
@@ -95,9 +99,9 @@ impl IndexReader {
         (found.end < u64::MAX || !self.cache.next_entry.is_some_and(has_grown)).then_some(found)
     }
 
-    fn opened(&mut self) -> Option<&(File, IndexLayout)> {
+    fn opened(&mut self) -> Option<&(LogFile, IndexLayout)> {
         if self.file.is_none() {
-            self.file = open(&self.path);
+            self.file = open_to_read(&self.path).ok().and_then(|file| open(LogFile::OnDisk(file)));
         }
         self.file.as_ref()
     }
@@ -111,14 +115,13 @@ impl SpanCache {
     }
 }
 
-fn open(path: &Path) -> Option<(File, IndexLayout)> {
-    let file = open_to_read(path).ok()?;
+fn open(file: LogFile) -> Option<(LogFile, IndexLayout)> {
     let layout = IndexLayout::read(read_raw(&file, 0).ok()??)?;
     Some((file, layout))
 }
 
 /// The spans from `offset` on; none if entries were replaced while they were read.
-fn read_spans(file: &File, layout: IndexLayout, offset: u64) -> io::Result<Option<SpanCache>> {
+fn read_spans(file: &LogFile, layout: IndexLayout, offset: u64) -> io::Result<Option<SpanCache>> {
     let order = EntryOrder::new(file, layout)?;
     let before = |nth| Ok(order.entry(nth)?.is_some_and(|entry| entry.offset <= offset));
     let Some(first) = partition_point(order.len, before)?.checked_sub(1) else {
@@ -141,8 +144,8 @@ fn read_spans(file: &File, layout: IndexLayout, offset: u64) -> io::Result<Optio
 }
 
 impl<'a> EntryOrder<'a> {
-    fn new(file: &'a File, layout: IndexLayout) -> io::Result<Self> {
-        let len = layout.filled(file.metadata()?.len());
+    fn new(file: &'a LogFile, layout: IndexLayout) -> io::Result<Self> {
+        let len = layout.filled(file.len()?);
         let mut order = Self { file, layout, len, rotation: 0 };
         if len == layout.slots()
             && let Some(start) = order.entry(layout.capacity)?
@@ -218,7 +221,7 @@ impl<'a> EntryOrder<'a> {
     }
 }
 
-fn read_raw(file: &File, position: u64) -> io::Result<Option<RawEntry>> {
+fn read_raw(file: &LogFile, position: u64) -> io::Result<Option<RawEntry>> {
     let mut raw = RawEntry::default();
     match file.read_exact_at(&mut raw, position) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),

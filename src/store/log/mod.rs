@@ -8,6 +8,9 @@
 //! Offsets are those of the output as written by the run. They stay the same when output is dropped and when the run
 //! ends; the line about the gap has no offsets and is not returned by [`LogReader`].
 //!
+//! When a run has ended, a store may keep a small log in the place of its files (see `stored_output.rs`). A file that exists
+//! is read first: then the store has the same.
+//!
 //! Both streams are interleaved as they arrived; the stream and time of each part are in `7.marks` (see
 //! `stream_index.rs`). The sizes of a run's terminal are in `7.sizes` (see `terminal_sizes.rs`), the result of its
 //! `on_finish` hook is in `7.hook`.
@@ -22,10 +25,12 @@ mod index_writer;
 mod inotify_watches;
 mod line_diff;
 mod line_search;
+mod log_file;
 mod log_watch;
 mod notices;
 mod progress;
 mod reader;
+mod stored_output;
 mod stream_index;
 mod tail_segment;
 mod terminal_sizes;
@@ -33,8 +38,8 @@ mod watched_runs;
 mod writer;
 
 pub use compact::recover;
-pub(super) use deletion::is_worth_deleting;
 pub use deletion::{delete_log, delete_output, log_sizes};
+pub(super) use deletion::{is_worth_deleting, small_logs};
 pub use files::log_path;
 pub(super) use files::{is_own, record_own};
 pub(super) use hook_result::save_hook_result;
@@ -44,6 +49,7 @@ pub use line_search::{LinePattern, LineSearch, OutputLine};
 pub use notices::omission_notice;
 pub(super) use progress::{Fetch, FetchFn, LogProgress, ProgressFn};
 pub use reader::{LogChunk, LogReader};
+pub(super) use stored_output::{StoredOutput, StoredOutputs};
 pub use stream_index::OutputOrigin;
 pub use watched_runs::WatchedRuns;
 pub use writer::LogWriter;

@@ -1,11 +1,10 @@
 //! The lines in a log that say which output is missing: omitted because of the limit, or deleted later.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use chrono::{DateTime, Local, Utc};
 
+use super::log_file::LogFile;
 use crate::text;
 
 /// The longest notice that replaces deleted output. Deleting a log that is not longer frees nothing.
@@ -26,7 +25,7 @@ pub(super) fn deletion_notice(bytes: u64, now: DateTime<Utc>) -> String {
 }
 
 /// The notice that replaces deleted output, if there is one; without the line feed.
-pub(super) fn read_deletion_notice(log: &File) -> io::Result<Option<String>> {
+pub(super) fn read_deletion_notice(log: &LogFile) -> io::Result<Option<String>> {
     let mut bytes = [0; MAX_NOTICE_LEN];
     let len = log.read_at(&mut bytes, 0)?;
     let line = str::from_utf8(&bytes[..len])

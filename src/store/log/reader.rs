@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use super::deletion::lock_shared;
 use super::files::{has_printed, head_path, index_path, sizes_path, tail_path};
 use super::index_reader::{IndexReader, OutputSpan};
+use super::log_file::LogFile;
 use super::notices::read_deletion_notice;
 use super::progress::{Fetch, FetchFn};
+use super::stored_output::{StoredOutput, StoredOutputs};
 use super::tail_segment::{DroppedLines, TailHeader};
 use super::watched_runs::WatchedRuns;
 use super::{hook_result, log_watch, terminal_sizes};
@@ -24,10 +26,11 @@ use crate::store::private_files::{create_private_dir, open_to_read};
 pub struct LogReader {
     dir: PathBuf,
     run: RunId,
-    head: Option<File>,
+    head: Option<LogFile>,
     tail: Option<File>,
     index: IndexReader,
     fetch: Option<FetchFn>,
+    stored: Option<StoredOutputs>,
 }
 
 /// A chunk of a log.
@@ -43,19 +46,25 @@ impl LogReader {
     /// A reader for the log of `run` in `dir`, which need not exist yet.
     pub fn new(dir: PathBuf, run: RunId) -> Self {
         let marks = IndexReader::new(index_path(&dir, run));
-        Self { dir, run, head: None, tail: None, index: marks, fetch: None }
+        Self { dir, run, head: None, tail: None, index: marks, fetch: None, stored: None }
     }
 
     /// Another reader of the same log.
     #[must_use]
     pub fn reopen(&self) -> Self {
-        Self { fetch: self.fetch.clone(), ..Self::new(self.dir.clone(), self.run) }
+        Self { fetch: self.fetch.clone(), stored: self.stored.clone(), ..Self::new(self.dir.clone(), self.run) }
     }
 
     /// Calls `fetch` before it reads.
     #[must_use]
     pub(in crate::store) fn fetched_by(self, fetch: FetchFn) -> Self {
         Self { fetch: Some(fetch), ..self }
+    }
+
+    /// Also reads what the store has of runs that have ended.
+    #[must_use]
+    pub(in crate::store) fn stored_in(self, stored: StoredOutputs) -> Self {
+        Self { stored: Some(stored), ..self }
     }
 
     /// Fetches the output if it is that of another machine, so that reading does not have to wait for it.
@@ -92,8 +101,8 @@ impl LogReader {
             return Ok(header.output_len);
         }
         let path = head_path(&self.dir, self.run);
-        let len = match opened(&mut self.head, &path)? {
-            Some(head) => head.metadata().map_err(|error| StoreError::io(path, error))?.len(),
+        let len = match self.head()? {
+            Some(head) => head.len().map_err(|error| StoreError::io(path, error))?,
             None => 0,
         };
         Ok(self.tail_header()?.map_or(len, |header| header.output_len))
@@ -139,6 +148,7 @@ impl LogReader {
     /// The span of the byte at `offset`, which has been read already. Its origin is unknown if the log is old or was
     /// cut short by a crash.
     pub fn span_at(&mut self, offset: u64) -> OutputSpan {
+        self.open_index();
         self.index.span_at(offset)
     }
 
@@ -158,6 +168,7 @@ impl LogReader {
     /// Whether the log has a stream index. Logs of older versions have none.
     pub fn has_stream_index(&mut self) -> bool {
         self.prefetch();
+        self.open_index();
         self.index.exists()
     }
 
@@ -165,7 +176,7 @@ impl LogReader {
     pub fn deletion_notice(&mut self) -> Result<Option<String>, StoreError> {
         let path = head_path(&self.dir, self.run);
         let marked = self.has_stream_index();
-        match opened(&mut self.head, &path)? {
+        match self.head()? {
             Some(head) if !marked => read_deletion_notice(head).map_err(|error| StoreError::io(path, error)),
             _ => Ok(None),
         }
@@ -176,16 +187,25 @@ impl LogReader {
     pub fn is_deleted(&mut self) -> Result<bool, StoreError> {
         self.prefetch();
         let path = head_path(&self.dir, self.run);
-        match opened(&mut self.head, &path)? {
-            Some(head) => Ok(head.metadata().map_err(|error| StoreError::io(path, error))?.nlink() == 0),
-            None if has_printed(&self.dir, self.run) => Ok(opened(&mut self.head, &path)?.is_none()),
+        let links = match self.head()? {
+            Some(LogFile::OnDisk(head)) => Some(head.metadata().map_err(|error| StoreError::io(path, error))?.nlink()),
+            Some(LogFile::Stored(_)) => Some(0),
+            None => None,
+        };
+        match links {
+            // The store may have it instead.
+            Some(0) => Ok(self.find_stored()?.is_none()),
+            Some(_) => Ok(false),
+            None if has_printed(&self.dir, self.run) => Ok(self.head()?.is_none()),
             None => Ok(self.has_stream_index()),
         }
     }
 
     /// The terminal's sizes, each with the offset from which on it applies; none if there was no terminal.
     pub fn terminal_sizes(&self) -> Vec<(u64, WindowSize)> {
-        terminal_sizes::read(&sizes_path(&self.dir, self.run))
+        let stored = || self.find_stored().ok().flatten().map(|stored| stored.sizes);
+        let bytes = terminal_sizes::read(&sizes_path(&self.dir, self.run)).or_else(stored);
+        terminal_sizes::decode(&bytes.unwrap_or_default())
     }
 
     /// Notifies when the log grows or its terminal is resized, at a limited rate. The end of the run is an event of the
@@ -211,12 +231,47 @@ impl LogReader {
         }
     }
 
+    /// The head; none if the run has printed nothing.
+    fn head(&mut self) -> Result<Option<&LogFile>, StoreError> {
+        if self.head.is_none() {
+            let on_disk = open_shared(&head_path(&self.dir, self.run))?.map(LogFile::OnDisk);
+            // The file is deleted after the store has its content.
+            self.head = match on_disk {
+                Some(file) => Some(file),
+                None => self.find_stored()?.map(|stored| LogFile::Stored(stored.head)),
+            };
+        }
+        Ok(self.head.as_ref())
+    }
+
+    /// Opens the index, if there is one.
+    fn open_index(&mut self) {
+        // Without it, the origin of the output is unknown.
+        if !self.index.exists()
+            && let Ok(Some(stored)) = self.find_stored()
+        {
+            self.index.use_stored(stored.index);
+        }
+    }
+
+    fn find_stored(&self) -> Result<Option<StoredOutput>, StoreError> {
+        self.stored.as_ref().map_or(Ok(None), |stored| stored.find(self.run))
+    }
+
     fn read_head(&mut self, at: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
-        read(&mut self.head, &head_path(&self.dir, self.run), at, buffer)
+        let path = head_path(&self.dir, self.run);
+        match self.head()? {
+            Some(file) => file.read_at(buffer, at).map_err(|error| StoreError::io(path, error)),
+            None => Ok(0),
+        }
     }
 
     fn read_tail(&mut self, at: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
-        read(&mut self.tail, &tail_path(&self.dir, self.run), at, buffer)
+        let path = tail_path(&self.dir, self.run);
+        match opened(&mut self.tail, &path)? {
+            Some(file) => file.read_at(buffer, at).map_err(|error| StoreError::io(path, error)),
+            None => Ok(0),
+        }
     }
 }
 
@@ -225,24 +280,22 @@ fn up_to(buffer: &mut [u8], limit: u64) -> &mut [u8] {
     &mut buffer[..limit]
 }
 
-fn read(file: &mut Option<File>, path: &Path, at: u64, buffer: &mut [u8]) -> Result<usize, StoreError> {
-    match opened(file, path)? {
-        Some(file) => file.read_at(buffer, at).map_err(|error| StoreError::io(path, error)),
-        None => Ok(0),
-    }
-}
-
 /// Opens the file if it exists and is not open. It is never replaced, so it stays open.
 fn opened<'a>(file: &'a mut Option<File>, path: &Path) -> Result<Option<&'a File>, StoreError> {
     if file.is_none() {
-        match open_to_read(path) {
-            Ok(new) => {
-                lock_shared(&new);
-                *file = Some(new);
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(StoreError::io(path, error)),
-        }
+        *file = open_shared(path)?;
     }
     Ok(file.as_ref())
+}
+
+/// Opens a file of a log, if it exists.
+fn open_shared(path: &Path) -> Result<Option<File>, StoreError> {
+    match open_to_read(path) {
+        Ok(file) => {
+            lock_shared(&file);
+            Ok(Some(file))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io(path, error)),
+    }
 }

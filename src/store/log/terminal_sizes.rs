@@ -70,11 +70,16 @@ impl SizeWriter {
     }
 }
 
-/// The sizes in order, each with the offset from which on it applies.
-pub(super) fn read(path: &Path) -> Vec<(u64, WindowSize)> {
+/// The content of the file; `None` if it can't be opened.
+pub(super) fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     // What was read before an error is valid.
-    let _ = open_to_read(path).and_then(|file| file.take(MAX_RECORDS * RECORD_LEN as u64).read_to_end(&mut bytes));
+    let _ = open_to_read(path).ok()?.take(MAX_RECORDS * RECORD_LEN as u64).read_to_end(&mut bytes);
+    Some(bytes)
+}
+
+/// The sizes in order, each with the offset from which on it applies.
+pub(super) fn decode(bytes: &[u8]) -> Vec<(u64, WindowSize)> {
     let (records, _) = bytes.as_chunks::<RECORD_LEN>();
     let mut sizes: Vec<(u64, WindowSize)> = Vec::new();
     for record in records {

@@ -8,14 +8,16 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::connected_db::ConnectedDb;
 use super::history_mark::HistoryMark;
 use super::migrate;
+use super::output_rows::{self, EndedOutputs};
 use super::removal_check::DbIdentity;
 use super::tx_cache::TxCache;
 use super::tx_state::TxState;
 use super::write_lock::WriteLock;
 use crate::crash;
-use crate::model::{DecideError, Event, perform};
+use crate::model::{DecideError, Event, RunId, perform};
 use crate::store::backend::{TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
+use crate::store::log::{StoredOutput, StoredOutputs};
 use crate::store::notifier::Notifier;
 use crate::store::reservation_lock::ReservationLock;
 use crate::store::state_dir::StateDir;
@@ -35,14 +37,17 @@ pub struct SqliteStore {
     pub(super) reservation_lock: Option<ReservationLock>,
     pub(super) notifier: Notifier,
     pub(super) cache: Option<TxCache>,
+    /// What readers of output use. It has a connection of its own.
+    pub(super) outputs: StoredOutputs,
 }
 
 impl SqliteStore {
     /// Runs commands in one transaction while holding the write lock, then notifies other connections.
     pub(super) fn run_commands(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError> {
+        let mut outputs = EndedOutputs::read(&self.dir.logs(), commands);
         self.write_lock.lock()?;
         let report = self.check_in_place().and_then(|()| {
-            let report = self.run_transaction(commands);
+            let report = self.run_transaction(commands, &mut outputs);
             self.checked(report)
         });
         let changes = report.iter().flat_map(|report| &report.results).flatten().map(Vec::len).sum::<usize>();
@@ -53,25 +58,32 @@ impl SqliteStore {
         }
         self.write_lock.unlock()?;
         let report = report?;
+        outputs.remove_files(&self.dir.logs());
         if changes > 0 {
             self.notifier.notify_others();
         }
         Ok(report)
     }
 
-    fn run_transaction(&mut self, commands: &[TimedCommand<'_>]) -> rusqlite::Result<TransactionReport> {
+    fn run_transaction(
+        &mut self,
+        commands: &[TimedCommand<'_>],
+        outputs: &mut EndedOutputs,
+    ) -> rusqlite::Result<TransactionReport> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.history.advance(&transaction)?;
         let mut state = TxState::new(&transaction, self.cache.take())?;
         let seq_before = state.seq_before;
         let mut results = Vec::with_capacity(commands.len());
-        for &(command, now) in commands {
+        for (nth, &(command, now)) in commands.iter().enumerate() {
             let apply = |state: &mut TxState<'_>, events: Vec<Event>| state.apply(&events, now).map(|()| events);
-            results.push(match perform(&mut state, command, now, apply) {
+            let result = match perform(&mut state, command, now, apply) {
                 Ok(events) => Ok(events),
                 Err(DecideError::Refused(refusal)) => Err(refusal),
                 Err(DecideError::Read(error)) => return Err(error),
-            });
+            };
+            outputs.store(&state, nth, &result)?;
+            results.push(result);
         }
         let has_removed_secrets = state.has_removed_secrets;
         let claimed = mem::take(&mut state.claimed);
@@ -117,6 +129,11 @@ impl SqliteStore {
             read(&snapshot)
         });
         self.checked(result)
+    }
+
+    /// The output of a run, if it is stored here.
+    pub(super) fn find_output(&mut self, run: RunId) -> Result<Option<StoredOutput>, StoreError> {
+        self.read(|snapshot| output_rows::find(snapshot, run))
     }
 
     /// Fails if the database file was removed or replaced while it was open.

@@ -70,7 +70,7 @@ pub(super) fn overview(snapshot: &Connection) -> Result<SiteOverview> {
 }
 
 /// Loads everything but the jobs.
-fn add_site_info(
+pub(super) fn add_site_info(
     snapshot: &Connection,
     site_state: &mut SiteState,
     queues: Vec<QueueInfo>,

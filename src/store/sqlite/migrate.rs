@@ -14,16 +14,17 @@ use crate::store::error::StoreError;
 use crate::store::private_files::give_to_owner;
 
 /// The format that this version writes, stored in `user_version`.
-pub(super) const CURRENT_FORMAT: i64 = 7;
+pub(super) const CURRENT_FORMAT: i64 = 8;
 
 /// The migration from each format to the next, starting with 1 to 2. A released migration is never changed.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("migrate/1-to-2.sql"),
     include_str!("migrate/2-to-3.sql"),
     include_str!("migrate/3-to-4.sql"),
     include_str!("migrate/4-to-5.sql"),
     include_str!("migrate/5-to-6.sql"),
     include_str!("migrate/6-to-7.sql"),
+    include_str!("migrate/7-to-8.sql"),
 ];
 
 /// Migrates the database at `path` from format `found`. The caller holds the write lock, and no worker is running.

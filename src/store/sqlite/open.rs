@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -18,6 +19,7 @@ use super::wal_check;
 use super::write_lock::{WriteLock, recorded_seq};
 use crate::crash;
 use crate::store::error::StoreError;
+use crate::store::log::StoredOutputs;
 use crate::store::notifier::Notifier;
 use crate::store::private_files::open_private;
 use crate::store::reservation_lock::ReservationLock;
@@ -74,6 +76,19 @@ pub(super) fn reopen(dir: &StateDir) -> Result<SqliteStore, StoreError> {
     connect_and_unlock(dir, file, WriteLock::open(dir)?)
 }
 
+/// Finds the output of runs through a connection that is opened by the first of them.
+fn stored_outputs(dir: StateDir) -> StoredOutputs {
+    let connection: Mutex<Option<SqliteStore>> = Mutex::new(None);
+    StoredOutputs::new(move |run| {
+        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        // There is no output in a site that was removed.
+        if connection.is_none() && dir.database().exists() {
+            *connection = Some(reopen(&dir)?);
+        }
+        connection.as_mut().map_or(Ok(None), |store| store.find_output(run))
+    })
+}
+
 /// Connects to the site, without waiting for a writer, and releases the write lock.
 fn connect_and_unlock(dir: &StateDir, file: ConnectedDb, write_lock: WriteLock) -> Result<SqliteStore, StoreError> {
     let path = dir.database();
@@ -91,6 +106,7 @@ fn connect_and_unlock(dir: &StateDir, file: ConnectedDb, write_lock: WriteLock) 
         reservation_lock,
         notifier,
         cache: None,
+        outputs: stored_outputs(dir.clone()),
     })
 }
 

@@ -1,19 +1,22 @@
 //! Deletes runs, jobs and output beyond the retention settings of their queues.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::Nanos;
 use super::connection::SqliteStore;
 use super::need_rows::{self, NeedList};
+use super::output_rows;
 use super::tx_state::TxState;
+use crate::crash;
 use crate::model::{Command, JobId, QueueId, Retention, RunId, StateReader};
 use crate::store::backend::{PruneReport, Store};
 use crate::store::error::StoreError;
+use crate::store::log::StoredOutput;
 use crate::store::run_files::delete_run_files;
 use crate::store::{job_folders, log};
 
@@ -23,6 +26,8 @@ const TRANSACTION_TIME: Duration = Duration::from_millis(8);
 const ROWS_PER_TRANSACTION: RangeInclusive<usize> = 128..=2048;
 /// How many jobs are removed in one transaction. Each is an event.
 const JOBS_PER_TRANSACTION: usize = 64;
+/// How long ago a run must have ended before its small log is moved into the database: by then its hook has ended.
+const MIN_FILE_AGE: TimeDelta = TimeDelta::days(1);
 /// So many free pages are kept for what is written next; the others are given back to the file system.
 const KEPT_FREE_PAGES: i64 = 1024;
 
@@ -43,6 +48,7 @@ impl SqliteStore {
                 self.limit_log_bytes(&queue.id, max_bytes, now, &mut report)?;
             }
         }
+        self.store_small_logs(now)?;
         self.release_free_pages()?;
         Ok(report)
     }
@@ -64,7 +70,7 @@ impl SqliteStore {
             let deleted = delete_run_files(&self.dir, batch.to_vec(), report)?;
             report.runs += deleted.len();
             if !deleted.is_empty() {
-                self.write_rows(|db| pace.measure(|| delete_runs(db, &deleted)))?;
+                self.write_rows(|db| pace.measure(|| delete_runs(db, &deleted, report)))?;
             }
         }
         Ok(())
@@ -92,7 +98,9 @@ impl SqliteStore {
             let runs = self.read(|db| runs_of(db, jobs))?;
             let deleted: HashSet<_> = delete_run_files(&self.dir, runs.clone(), report)?.into_iter().collect();
             let kept: HashSet<JobId> = runs.iter().filter(|run| !deleted.contains(run)).map(|run| run.0).collect();
-            self.write_rows(|db| pace.measure(|| delete_jobs(db, jobs.iter().filter(|job| !kept.contains(job)))))?;
+            let runs = runs.iter().filter(|(job, _)| !kept.contains(job));
+            let jobs_to_delete = jobs.iter().filter(|job| !kept.contains(job));
+            self.write_rows(|db| pace.measure(|| delete_jobs(db, jobs_to_delete, runs, report)))?;
             self.delete_job_states(jobs)?;
         }
         Ok(())
@@ -136,14 +144,16 @@ impl SqliteStore {
         now: DateTime<Utc>,
         report: &mut PruneReport,
     ) -> Result<(), StoreError> {
-        let sizes = log::log_sizes(&self.dir.logs())?;
+        let (sizes, stored) = (log::log_sizes(&self.dir.logs())?, self.read(|db| output_rows::sizes(db))?);
         let artifacts = job_folders::artifact_sizes(&self.dir);
-        if sizes.values().chain(artifacts.values()).sum::<u64>() <= max_bytes {
+        let parts = [&sizes, &stored, &artifacts];
+        if parts.into_iter().flat_map(HashMap::values).sum::<u64>() <= max_bytes {
             return Ok(());
         }
         let ended = self.read(|db| ended_runs(db, queue))?;
-        let size_of = |run: &RunId| [&sizes, &artifacts].into_iter().filter_map(|sizes| sizes.get(run)).sum::<u64>();
+        let size_of = |run: &RunId| parts.into_iter().filter_map(|sizes| sizes.get(run)).sum::<u64>();
         let mut total: u64 = ended.iter().map(size_of).sum();
+        let mut replaced = Vec::new();
         for run in ended {
             if total <= max_bytes {
                 break;
@@ -161,6 +171,52 @@ impl SqliteStore {
                 total = total.saturating_sub(size);
                 report.bytes += freed;
             }
+            let size = stored.get(&run).copied().unwrap_or_default();
+            if total > max_bytes && log::is_worth_deleting(size) {
+                total = total.saturating_sub(size);
+                replaced.push(run);
+            }
+        }
+        let (mut rest, mut pace) = (&replaced[..], Pace::default());
+        while !rest.is_empty() {
+            let (runs, later) = rest.split_at(pace.rows.min(rest.len()));
+            rest = later;
+            self.write_rows(|db| {
+                pace.measure(|| {
+                    runs.iter().try_for_each(|run| {
+                        report.bytes += output_rows::replace_by_notice(db, *run, now)?;
+                        Ok(())
+                    })
+                })
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Moves small logs into the database: those of runs that a hook has read, that were interrupted, or that ended before
+    /// there were rows for them.
+    fn store_small_logs(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let logs = self.dir.logs();
+        let mut runs = log::small_logs(&logs)?;
+        runs.sort_unstable();
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let ended = self.read(|db| output_rows::ended_before(db, &runs, now - MIN_FILE_AGE))?;
+        runs.retain(|run| ended.contains(run));
+        let (mut rest, mut pace) = (&runs[..], Pace::default());
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(pace.rows.min(rest.len()));
+            rest = later;
+            let read = |run: &RunId| Some((*run, StoredOutput::read_files(&logs, *run).ok()??));
+            let outputs: Vec<(RunId, StoredOutput)> = batch.iter().filter_map(read).collect();
+            self.write_rows(|db| {
+                pace.measure(|| {
+                    outputs.iter().try_for_each(|(run, output)| output_rows::insert_missing(db, *run, output))
+                })
+            })?;
+            crash::point("logs-stored");
+            outputs.iter().for_each(|(run, _)| StoredOutput::remove_files(&logs, *run));
         }
         Ok(())
     }
@@ -212,27 +268,42 @@ fn ended_runs(db: &Connection, queue: &QueueId) -> rusqlite::Result<Vec<RunId>> 
     db.prepare_cached(sql)?.query_map([queue], |row| row.get(0))?.collect()
 }
 
-fn delete_runs(db: &Connection, runs: &[(JobId, RunId)]) -> rusqlite::Result<()> {
+fn delete_runs(db: &Connection, runs: &[(JobId, RunId)], report: &mut PruneReport) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached("DELETE FROM runs WHERE job = ?1 AND id = ?2")?;
-    runs.iter().try_for_each(|run| statement.execute(*run).map(drop))
+    runs.iter().try_for_each(|run| {
+        report.bytes += output_rows::delete(db, run.1)?;
+        statement.execute(*run).map(drop)
+    })
 }
 
-fn delete_jobs<'j>(db: &Connection, mut jobs: impl Iterator<Item = &'j JobId>) -> rusqlite::Result<()> {
+/// Deletes removed jobs and these runs of theirs.
+fn delete_jobs<'j>(
+    db: &Connection,
+    jobs: impl Iterator<Item = &'j JobId>,
+    runs: impl Iterator<Item = &'j (JobId, RunId)>,
+    report: &mut PruneReport,
+) -> rusqlite::Result<()> {
     // The job may have been restored meanwhile.
     let mut job_goes = db.prepare_cached("DELETE FROM jobs WHERE id = ?1 AND removed IS NOT NULL")?;
     let mut needs_of = db.prepare_cached("SELECT needs FROM definitions WHERE job = ?1 AND needs IS NOT NULL")?;
-    jobs.try_for_each(|job| {
-        if job_goes.execute([job])? == 1 {
-            // The table of edges is searched by the needed job.
-            if let Some(NeedList(needs)) = needs_of.query_row([job], |row| row.get(0)).optional()? {
-                need_rows::delete_edges(db, *job, &needs)?;
-            }
-            for sql in ["DELETE FROM runs WHERE job = ?1", "DELETE FROM definitions WHERE job = ?1"] {
-                db.prepare_cached(sql)?.execute([job])?;
-            }
+    let mut gone = HashSet::new();
+    for job in jobs {
+        if job_goes.execute([job])? == 0 {
+            continue;
         }
-        Ok(())
-    })
+        gone.insert(*job);
+        // The table of edges is searched by the needed job.
+        if let Some(NeedList(needs)) = needs_of.query_row([job], |row| row.get(0)).optional()? {
+            need_rows::delete_edges(db, *job, &needs)?;
+        }
+        for sql in ["DELETE FROM runs WHERE job = ?1", "DELETE FROM definitions WHERE job = ?1"] {
+            db.prepare_cached(sql)?.execute([job])?;
+        }
+    }
+    for (_, run) in runs.filter(|(job, _)| gone.contains(job)) {
+        report.bytes += output_rows::delete(db, *run)?;
+    }
+    Ok(())
 }
 
 /// The job if it does not exist.

@@ -176,11 +176,6 @@ pub(super) fn find_named(db: &Connection, name: &JobName<'_>) -> Result<Vec<JobI
         JobName::Number(id) => return Ok(vec![id]),
         JobName::InQueue(queue, name) => (Some(queue), name),
         JobName::InAnyQueue(name) => (None, name),
-        JobName::AnyInQueue(queue) => {
-            let sql =
-                "SELECT id FROM jobs INDEXED BY jobs_by_position WHERE queue = ?1 AND removed IS NULL ORDER BY id";
-            return db.prepare_cached(sql)?.query_map([queue], |row| row.get(0))?.collect();
-        }
     };
     let sql = "SELECT j.id FROM definitions d JOIN jobs j ON j.id = d.job \
                WHERE d.name = ?1 AND (?2 IS NULL OR j.queue = ?2) AND j.removed IS NULL ORDER BY j.id";

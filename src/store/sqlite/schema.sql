@@ -1,4 +1,4 @@
--- Format 7. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
+-- Format 8. Times are nanoseconds since 1970 in UTC, which SQLite compares and keeps exactly.
 
 -- Starting and ending a job writes few pages: a row each of `jobs` and `events`, and the index by state, in which
 -- finished, running and next jobs are adjacent.
@@ -72,6 +72,8 @@ CREATE TABLE jobs (
 );
 CREATE INDEX jobs_by_position ON jobs (queue, position);
 CREATE INDEX jobs_by_state ON jobs (queue, state, rank, position) WHERE removed IS NULL;
+-- The finished jobs in the order of lists, and of retention.
+CREATE INDEX jobs_by_end ON jobs (queue, finished, run) WHERE state = 0 AND removed IS NULL;
 CREATE INDEX jobs_by_time ON jobs (queue, state, until) WHERE until IS NOT NULL;
 CREATE INDEX jobs_by_key ON jobs (unique_key) WHERE unique_key IS NOT NULL;
 CREATE INDEX jobs_removed ON jobs (environment) WHERE removed IS NOT NULL AND environment IS NOT NULL;
@@ -159,6 +161,14 @@ CREATE TABLE runs (
     usage TEXT, -- JSON
     PRIMARY KEY (job, id)
 ) WITHOUT ROWID;
+
+-- The output of runs that have printed little: what was in the files of their logs.
+CREATE TABLE outputs (
+    run INTEGER PRIMARY KEY,
+    head BLOB NOT NULL,
+    marks BLOB, -- NULL if there was no such file
+    sizes BLOB
+);
 
 -- Schedules, and what became of each of their due times. A schedule that was removed leaves its due times.
 CREATE TABLE schedules (

@@ -7,14 +7,15 @@ use chrono::{DateTime, Utc};
 
 use super::connection::SqliteStore;
 use super::tx_state::TxState;
-use super::{load, open, queries, run_spans, schedule_rows};
+use super::{list_page, load, open, queries, run_spans, schedule_rows};
 use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
     QueueInfo, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
     next_ready_job,
 };
 use crate::store::backend::{
-    JobName, PruneReport, SiteOverview, Store, TimedCommand, TransactionReport, require_scripts,
+    JobListPage, JobName, ListPosition, PruneReport, SiteOverview, Store, TimedCommand, TransactionReport,
+    require_scripts,
 };
 use crate::store::error::StoreError;
 use crate::store::log::{LogReader, LogWriter, save_hook_result};
@@ -56,6 +57,15 @@ impl Store for SqliteStore {
     fn load_overview(&mut self) -> Result<SiteOverview, StoreError> {
         self.check_in_place()?;
         self.read(|snapshot| load::overview(snapshot))
+    }
+
+    fn list_page(&mut self, queues: &[QueueId], from: &ListPosition, limit: usize) -> Result<JobListPage, StoreError> {
+        self.check_in_place()?;
+        self.read(|snapshot| list_page::list_page(snapshot, queues, from, limit))
+    }
+
+    fn job_tags(&mut self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(self.read(|snapshot| list_page::job_tags(snapshot))?.into_iter().collect())
     }
 
     fn events_after(&mut self, seq: u64) -> Result<Option<Vec<EventRecord>>, StoreError> {
@@ -162,7 +172,7 @@ impl Store for SqliteStore {
     }
 
     fn log_reader(&self, run: RunId) -> LogReader {
-        LogReader::new(self.dir.logs(), run)
+        LogReader::new(self.dir.logs(), run).stored_in(self.outputs.clone())
     }
 
     fn save_hook_result(&mut self, run: RunId, result: &HookResult) -> Result<(), StoreError> {

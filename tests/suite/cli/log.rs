@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 use chrono::{DateTime, FixedOffset};
+use rusqlite::{Connection, Row};
 use serde_json::{Value, json};
 use setlist::model::{RunId, Stream};
 use setlist::store::log::{LogWriter, delete_output};
@@ -21,6 +22,18 @@ queues:
 fn ran() -> TempSite {
     let site = TempSite::with(BOTH);
     assert_eq!(site.run(&["process"]).code, Some(1));
+    site
+}
+
+/// Same with the output in files, as earlier versions left it.
+fn ran_with_files() -> TempSite {
+    let site = ran();
+    let db = Connection::open(site.join(".setlist/state.db")).unwrap();
+    let read = |row: &Row<'_>| Ok([row.get::<_, Vec<u8>>(0)?, row.get(1)?]);
+    let parts = db.query_row("DELETE FROM outputs WHERE run = 1 RETURNING head, marks", (), read).unwrap();
+    for (part, bytes) in ["log", "marks"].iter().zip(parts) {
+        fs::write(site.join(&format!(".setlist/logs/1.{part}")), bytes).unwrap();
+    }
     site
 }
 
@@ -99,7 +112,7 @@ fn following_knows_streams_and_times_too() {
 
 #[test]
 fn missing_information_of_an_old_log_is_reported() {
-    let site = ran();
+    let site = ran_with_files();
     fs::remove_file(site.join(".setlist/logs/1.marks")).unwrap();
     let output = site.run(&["log", "q/a", "--stderr"]);
     assert_eq!((output.code, output.stdout.as_str()), (Some(0), ""));
@@ -137,7 +150,7 @@ fn omitted_output_is_reported_in_its_place() {
 
 #[test]
 fn torn_output_is_omitted_and_reported() {
-    let site = ran();
+    let site = ran_with_files();
     let path = site.join(".setlist/logs/1.marks");
     let mut marks = fs::read(&path).unwrap();
     let len = marks.len();
@@ -150,11 +163,11 @@ fn torn_output_is_omitted_and_reported() {
 
 #[test]
 fn deleted_output_is_reported_with_its_date() {
-    let site = TempSite::with("queues: {q: ['seq 1000']}\n");
+    let site = TempSite::with("queues: {q: ['seq 2000']}\n");
     site.ok(&["process"]);
     let at = "2026-11-22T12:00:00Z".parse().unwrap();
     delete_output(&site.join(".setlist/logs"), RunId(1), at).unwrap().unwrap();
-    let line = "[setlist: 3.8 KiB of output deleted on 2026-11-22 to make room]\n";
+    let line = "[setlist: 8.7 KiB of output deleted on 2026-11-22 to make room]\n";
     let output = |args: &[&str]| {
         let output = site.run(args);
         assert_eq!(output.code, Some(0));

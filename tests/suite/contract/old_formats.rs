@@ -7,9 +7,11 @@ use setlist::model::{
     Command, Exit, JobCounts, JobId, NeedCounts, Outcome, Phase, QueueMode, Readiness, Reservation, RunId, Site,
     SiteState, StateReader, WorkerId,
 };
-use setlist::store::Store;
+use setlist::store::{ListPosition, Store};
 
-use super::random_commands::{counted_again, overview_equals_the_whole, stored_need_counts};
+use super::random_commands::{
+    counted_again, list_pages_equal_the_whole, overview_equals_the_whole, stored_need_counts,
+};
 use super::{BackendSite, at};
 
 /// A site with this database.
@@ -147,6 +149,26 @@ fn format_6_is_backed_up_and_migrated() {
     continues_working(&mut *store, site_state, 3, 1);
     overview_equals_the_whole(&mut *store, at(0)).unwrap();
     check_backup(&backend, 6);
+}
+
+#[test]
+fn format_7_is_backed_up_and_migrated() {
+    let (backend, mut store, site_state) = site(include_bytes!("frozen/format-7.db"));
+    let queue = |name: &str| site_state.queue(&name.into()).unwrap();
+    let finished = [1, 5, 6, 3, 2, 4].map(JobId);
+    assert!(queue("build").finished.iter().eq(&finished), "{:?}", queue("build").finished);
+    let page = store.list_page(&["build".into()], &ListPosition::default(), 100).unwrap();
+    assert_eq!(page.jobs, finished);
+    for limit in [1, 4, 100] {
+        list_pages_equal_the_whole(&mut *store, limit, at(0)).unwrap();
+    }
+    assert_eq!(store.job_tags().unwrap().into_iter().collect::<Vec<_>>(), ["nightly"]);
+    assert_eq!((queue("ask").pending.len(), queue("slow").running.len()), (2, 1));
+    assert!(site_state.job(JobId(8)).is_none() && store.job(JobId(8)).unwrap().is_some(), "removed by a user");
+    assert_eq!(site_state.stop_reason(&"strict".into()), "stopped by strict/stops");
+    continues_working(&mut *store, site_state, 2, 1);
+    overview_equals_the_whole(&mut *store, at(0)).unwrap();
+    check_backup(&backend, 7);
 }
 
 /// All frozen sites have the same history: retries, needs, a matrix, a confirmation, a delay, a stopped queue, a

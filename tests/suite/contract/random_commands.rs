@@ -18,7 +18,7 @@ use setlist::model::{
     Site, SiteState, SkipKind, SourceState, StateReader, StopSignal, TreeUsage, Usage, WorkerId, WorkerInfo,
     WorkerOptions,
 };
-use setlist::store::{JobName, MemoryStore, SqliteStore, Store};
+use setlist::store::{JobName, ListPosition, MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
 
 use super::job_counts::count_jobs;
@@ -457,6 +457,35 @@ pub(super) fn overview_equals_the_whole(store: &mut dyn Store, now: DateTime<Utc
     Ok(())
 }
 
+/// Pages of this length list the jobs of all queues in their order, and say what the whole site says of each.
+pub(super) fn list_pages_equal_the_whole(
+    store: &mut dyn Store,
+    limit: usize,
+    now: DateTime<Utc>,
+) -> Result<(), TestCaseError> {
+    let whole = store.load().unwrap();
+    let queues: Vec<QueueId> = whole.queues().into_iter().map(|(id, _)| id.clone()).collect();
+    let lists = whole.queues().into_iter().flat_map(|(_, queue)| [&queue.finished, &queue.running, &queue.pending]);
+    let expected: Vec<JobId> = lists.flatten().copied().collect();
+    let (mut listed, mut next) = (Vec::new(), Some(ListPosition::default()));
+    while let Some(from) = next {
+        let page = store.list_page(&queues, &from, limit).unwrap();
+        for id in &page.jobs {
+            let job = whole.job(*id).unwrap();
+            prop_assert_eq!(page.state.job(*id), Some(job));
+            prop_assert_eq!(page.state.wait_reason(job), whole.wait_reason(job), "of {}", job.path());
+            prop_assert_eq!(page.state.overdue_job(job, now), whole.overdue_job(job, now));
+        }
+        listed.extend(page.jobs);
+        next = page.next;
+        prop_assert!(listed.len() <= expected.len());
+    }
+    prop_assert_eq!(listed, expected);
+    let tags = whole.jobs().flat_map(|job| job.definition.tags.iter().cloned()).collect::<BTreeSet<_>>();
+    prop_assert_eq!(store.job_tags().unwrap(), tags);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(cases(48))]
 
@@ -481,6 +510,7 @@ proptest! {
             let answers = memory.execute(&commands, at(clock)).unwrap();
             for store in &mut others {
                 prop_assert_eq!(&store.execute(&commands, at(clock)).unwrap(), &answers);
+                list_pages_equal_the_whole(&mut **store, 3, at(clock))?;
             }
             let counts = count_jobs(&memory.load().unwrap());
             let stores = std::iter::once(&mut memory as &mut dyn Store).chain(others.iter_mut().map(|store| &mut **store as _));
@@ -500,6 +530,9 @@ proptest! {
         for mut store in reopened.chain(others) {
             prop_assert_eq!(&store.load().unwrap(), &fresh);
             overview_equals_the_whole(&mut *store, at(clock))?;
+            for limit in [1, 2, 7, 1_000] {
+                list_pages_equal_the_whole(&mut *store, limit, at(clock))?;
+            }
             prop_assert_eq!(memory.environments_in_use().unwrap(), store.environments_in_use().unwrap());
             for job in (1..=fresh.counters().job).map(JobId) {
                 prop_assert_eq!(memory.job(job).unwrap(), store.job(job).unwrap());

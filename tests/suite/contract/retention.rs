@@ -11,7 +11,7 @@ use setlist::store::{PruneReport, Store};
 use super::{BackendSite, add, at, claim, definition, join, queue, report, started};
 
 /// A site whose only queue has one job of the file and this retention.
-fn site(backend: &BackendSite, retention: Retention) -> Box<dyn Store> {
+pub(super) fn site(backend: &BackendSite, retention: Retention) -> Box<dyn Store> {
     let mut store = backend.connect();
     let mut job = (*definition("filed")).clone();
     (job.name, job.digest) = (Some("filed".into()), Some(1));
@@ -35,7 +35,7 @@ fn run(store: &mut dyn Store, job: u64, says: &[u8], now: DateTime<Utc>) -> RunI
     run
 }
 
-fn days(count: i64) -> DateTime<Utc> {
+pub(super) fn days(count: i64) -> DateTime<Utc> {
     at(0) + TimeDelta::days(count)
 }
 
@@ -73,25 +73,33 @@ pub(super) fn old_jobs_are_pruned_unless_the_file_has_them(backend: &BackendSite
     assert_eq!(copy.queue(&queue()).unwrap().jobs_in(Phase::Finished).len(), 1);
 }
 
-/// The log of a run in a database's state directory.
+/// The output of a run; none if it was deleted.
 fn log(backend: &BackendSite, run: RunId) -> Option<String> {
-    fs::read_to_string(backend.state_dir().logs().join(format!("{run}.log"))).ok()
+    let mut reader = backend.connect().log_reader(run);
+    let mut buffer = vec![0; 1 << 16];
+    let len = reader.read_at(0, &mut buffer).unwrap().len;
+    (!reader.is_deleted().unwrap()).then(|| String::from_utf8(buffer[..len].to_vec()).unwrap())
+}
+
+/// So much output that it stays in its file.
+fn large(text: &str) -> String {
+    format!("{text:5000}")
 }
 
 #[test]
 fn output_being_read_is_not_pruned() {
     let backend = BackendSite::sqlite();
     let mut store = site(&backend, Retention { max_runs: Some(1), max_age_seconds: None, max_output_bytes: None });
-    let first = run(&mut *store, 1, b"first", days(0));
-    let second = run(&mut *store, 1, b"second", days(0));
+    let first = run(&mut *store, 1, large("first").as_bytes(), days(0));
+    let second = run(&mut *store, 1, large("second").as_bytes(), days(0));
     let mut reader = store.log_reader(first);
-    assert_eq!(reader.len().unwrap(), 5);
+    assert_eq!(reader.len().unwrap(), 5000);
     assert_eq!(store.prune(days(1)).unwrap(), PruneReport::default(), "its output is being read");
-    assert_eq!((log(&backend, first), store.runs(JobId(1)).unwrap().len()), (Some("first".to_owned()), 2));
+    assert_eq!((log(&backend, first), store.runs(JobId(1)).unwrap().len()), (Some(large("first")), 2));
     drop(reader);
     let pruned = store.prune(days(1)).unwrap();
-    assert!(pruned.runs == 1 && pruned.bytes >= 5, "{pruned:?}");
-    assert_eq!((log(&backend, first), log(&backend, second)), (None, Some("second".to_owned())));
+    assert!(pruned.runs == 1 && pruned.bytes >= 5000, "{pruned:?}");
+    assert_eq!((log(&backend, first), log(&backend, second)), (None, Some(large("second"))));
 }
 
 #[test]
@@ -144,13 +152,13 @@ fn a_job_whose_output_is_being_read_is_not_pruned() {
     let backend = BackendSite::sqlite();
     let mut store = site(&backend, Retention { max_runs: None, max_age_seconds: Some(86_400), max_output_bytes: None });
     store.execute(&[add(1)], at(0)).unwrap();
-    let run = run(&mut *store, 2, b"added", days(0));
+    let run = run(&mut *store, 2, large("added").as_bytes(), days(0));
     assert!(store.execute(&[Command::Remove { jobs: vec![JobId(2)] }], days(1)).unwrap()[0].is_ok());
     let mut reader = store.log_reader(run);
-    assert_eq!(reader.len().unwrap(), 5);
+    assert_eq!(reader.len().unwrap(), 5000);
     store.prune(days(9)).unwrap();
     assert!(store.job(JobId(2)).unwrap().is_some(), "its output is being read");
-    assert_eq!(log(&backend, run).as_deref(), Some("added"));
+    assert_eq!(log(&backend, run), Some(large("added")));
     drop(reader);
     store.prune(days(9)).unwrap();
     assert_eq!((store.job(JobId(2)).unwrap(), log(&backend, run)), (None, None));

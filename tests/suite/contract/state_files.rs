@@ -92,9 +92,9 @@ fn a_database_of_a_newer_version_is_refused_and_not_changed() {
     let backend = BackendSite::sqlite();
     written(&backend);
     let newer = Connection::open(backend.state_dir().database()).unwrap();
-    newer.pragma_update(None, "user_version", 8).unwrap();
+    newer.pragma_update(None, "user_version", 9).unwrap();
     newer.close().unwrap();
-    assert!(matches!(open_error(&backend.state_dir()), StoreError::TooNew { found: 8, known: 7, .. }));
+    assert!(matches!(open_error(&backend.state_dir()), StoreError::TooNew { found: 9, known: 8, .. }));
     refused(&backend.state_dir(), "upgrade setlist");
 }
 

@@ -241,3 +241,35 @@ fn a_log_whose_compaction_was_killed_is_complete() {
         assert_eq!(shown["outcome"], json!("interrupted"), "{shown}");
     }
 }
+
+/// Killed before or after the commit that stores them, or while their files are deleted, each is there once.
+#[test]
+fn a_small_output_is_in_its_file_or_in_the_store() {
+    if has_crash_points() {
+        let scene = CrashSite::new();
+        let mut kills = 0;
+        for nth in 1.. {
+            let mut is_over = true;
+            for point in ["commit", "committed", "moving-output"] {
+                let script = "echo one; echo two >&2";
+                let added = wait_with_output(scene.start("", &["add", "narrow", "--script", script]));
+                let killed = scene.start(&format!("{point}:{nth}"), &["process"]);
+                if wait_with_output(killed).code.is_none() {
+                    (kills, is_over) = (kills + 1, false);
+                }
+                let job = scene.site.job(&job_numbers(&added)[0].to_string());
+                let log = scene.site.run(&["log", &job["id"].to_string(), "--stderr"]).stdout;
+                match job["outcome"].as_str() {
+                    Some("succeeded") => assert_eq!(log, "two\n", "at {point}:{nth}"),
+                    Some("interrupted") => assert!(["", "two\n"].contains(&&*log), "{log:?} at {point}:{nth}"),
+                    outcome => assert_eq!((outcome, &*log), (None, ""), "at {point}:{nth}"),
+                }
+            }
+            scene.site.run(&["process"]);
+            if is_over {
+                break;
+            }
+        }
+        assert!(kills > 8, "only {kills} kills");
+    }
+}

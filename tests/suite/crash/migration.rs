@@ -14,13 +14,14 @@ use super::crash_points::has_crash_points;
 use super::crash_site::{CrashSite, wait_with_output};
 
 /// Sites written by older versions.
-pub(crate) const OLD_FORMATS: [(i64, &[u8]); 6] = [
+pub(crate) const OLD_FORMATS: [(i64, &[u8]); 7] = [
     (1, include_bytes!("../contract/frozen/format-1.db")),
     (2, include_bytes!("../contract/frozen/format-2.db")),
     (3, include_bytes!("../contract/frozen/format-3.db")),
     (4, include_bytes!("../contract/frozen/format-4.db")),
     (5, include_bytes!("../contract/frozen/format-5.db")),
     (6, include_bytes!("../contract/frozen/format-6.db")),
+    (7, include_bytes!("../contract/frozen/format-7.db")),
 ];
 
 /// The crash points of a migration with this many steps.

@@ -1,0 +1,224 @@
+//! `setlist list`: jobs by queue, a page at a time.
+
+use std::collections::BTreeSet;
+use std::io::{BufWriter, Write};
+
+use chrono::{DateTime, Utc};
+
+use super::args::{ListArgs, StateFilter};
+use super::error::CliError;
+use super::exit::ExitStatus;
+use super::inspect::short_time;
+use super::job_pages::JobPages;
+use super::job_selection::SelectionFilter;
+use super::json_records::{JobRecord, write_json};
+use super::open_site::OpenSite;
+use super::time_text::local_time;
+use super::{safe_output, status_check};
+use crate::clock;
+use crate::model::result_value::ValueComparison;
+use crate::model::{Cause, CauseKind, Job, JobState, Outcome, Overdue, Phase, Run, RunEnd, SiteState, WaitReason};
+use crate::store::{JobListPage, SiteOverview};
+use crate::text;
+
+/// Prints jobs by queue: finished, running, pending.
+pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus, CliError> {
+    let (SiteOverview { state, .. }, queues) = site.overview_of(&options.queues)?;
+    let now = clock::now();
+    let tags = if SelectionFilter::names_tags(&options.filter) { site.store.job_tags()? } else { BTreeSet::new() };
+    let filter = SelectionFilter::with_tags(&options.filter, &state, &tags.iter().map(String::as_str).collect())?;
+    let listing = Listing { options, filter, since: options.since.map(|since| now - since), now };
+    let mut out = BufWriter::new(safe_output::stdout());
+    let mut pages = JobPages::new(queues);
+    let mut page = pages.next_page(site.store.as_mut())?;
+    let columns = match &page {
+        Some(first) if !options.json => listing.fit_columns(&mut site, first, pages.clone())?,
+        _ => ListColumns::default(),
+    };
+    if safe_output::is_stdout_terminal() && !options.json && !options.no_header && columns.path > 0 {
+        print_list_header(&mut out, &columns)?;
+    }
+    while let Some(JobListPage { state, jobs, .. }) = &page {
+        for job in jobs.iter().filter_map(|id| state.job(*id)).filter(|job| listing.includes(job)) {
+            listing.print(&mut out, state, job, &columns)?;
+        }
+        page = pages.next_page(site.store.as_mut())?;
+    }
+    out.flush()?;
+    drop(out);
+    site.finish(ExitStatus::Success)
+}
+
+/// Which jobs are listed.
+struct Listing<'a> {
+    options: &'a ListArgs,
+    filter: SelectionFilter<'a>,
+    since: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+}
+
+impl Listing<'_> {
+    fn includes(&self, job: &Job) -> bool {
+        matches(job, self.options, self.since) && self.filter.matches(job)
+    }
+
+    /// The widths that all jobs need. The pages behind the first are read again when they are printed: together they may be
+    /// large.
+    fn fit_columns(
+        &self,
+        site: &mut OpenSite,
+        first: &JobListPage,
+        mut pages: JobPages,
+    ) -> Result<ListColumns, CliError> {
+        let mut columns = ColumnFit::default();
+        let mut add = |page: &JobListPage| {
+            let jobs = page.jobs.iter().filter_map(|id| page.state.job(*id));
+            jobs.filter(|job| self.includes(job)).for_each(|job| columns.add(job));
+        };
+        add(first);
+        while let Some(page) = pages.next_page(site.store.as_mut())? {
+            add(&page);
+        }
+        Ok(columns.finish())
+    }
+
+    fn print(
+        &self,
+        out: &mut impl Write,
+        site_state: &SiteState,
+        job: &Job,
+        columns: &ListColumns,
+    ) -> Result<(), CliError> {
+        let waiting = site_state.wait_reason(job);
+        let overdue = site_state.overdue_job(job, self.now);
+        if self.options.json {
+            write_json(out, &JobRecord::new(job, waiting.as_ref(), self.now).with_overdue(overdue))
+        } else {
+            print_row(out, job, waiting.as_ref(), overdue, self.now, columns)
+        }
+    }
+}
+
+fn matches(job: &Job, options: &ListArgs, since: Option<DateTime<Utc>>) -> bool {
+    const FAILED: [StateFilter; 2] = [StateFilter::Failed, StateFilter::Interrupted];
+    let has_state = |state: &StateFilter| match state {
+        StateFilter::Pending => job.phase() == Phase::Pending,
+        StateFilter::Running => job.phase() == Phase::Running,
+        StateFilter::Finished => job.phase() == Phase::Finished,
+        StateFilter::Succeeded => job.outcome() == Some(&Outcome::Succeeded),
+        StateFilter::Failed => job.has_failed(),
+        StateFilter::Cancelled => job.outcome() == Some(&Outcome::Cancelled),
+        StateFilter::Skipped => matches!(job.outcome(), Some(Outcome::Skipped { .. })),
+        StateFilter::Interrupted => job.outcome().is_some_and(Outcome::is_interrupted),
+    };
+    let failed = !options.failed || FAILED.iter().any(has_state);
+    let state = failed && (options.state.is_empty() || options.state.iter().any(has_state));
+    let latest = match &job.state {
+        JobState::Finished { at, .. } => *at,
+        _ => job.enqueued,
+    };
+    state && since.is_none_or(|since| latest >= since)
+}
+
+/// The widths of the columns of a list. On a terminal they are limited; elsewhere nothing is truncated.
+#[derive(Default)]
+struct ListColumns {
+    /// 0 if no job is listed.
+    path: usize,
+    max_time: usize,
+    /// The width of the values; 0 if they are not printed.
+    value: usize,
+    max_failure: usize,
+}
+
+/// What the widths depend on, of the jobs until now.
+#[derive(Default)]
+struct ColumnFit {
+    path: usize,
+    value: usize,
+    values: ValueComparison,
+}
+
+impl ColumnFit {
+    const MIN_PATH: usize = 24;
+
+    fn add(&mut self, job: &Job) {
+        self.path = self.path.max(text::width(&text::sanitize_line(&job.path()))).max(Self::MIN_PATH);
+        if job.result().is_some() {
+            self.value = self.value.max(text::width(&job.result_line()));
+            self.values.add(job);
+        }
+    }
+
+    fn finish(self) -> ListColumns {
+        let Self { path, value, values } = self;
+        let value = if values.is_useful() { value } else { 0 };
+        if safe_output::is_stdout_terminal() {
+            ListColumns { path: path.min(40), max_time: 19, value: value.min(20), max_failure: 60 }
+        } else {
+            ListColumns { path, max_time: usize::MAX, value, max_failure: usize::MAX }
+        }
+    }
+}
+
+fn print_list_header(out: &mut impl Write, columns: &ListColumns) -> Result<(), CliError> {
+    let name = text::pad("NAME", columns.path, text::ELLIPSIS);
+    let value =
+        if columns.value > 0 { text::pad("VALUE", columns.value, text::ELLIPSIS) + "  " } else { String::new() };
+    Ok(writeln!(out, "{:>6}  {name}  {:<11}  {:<19}  {:>7}  {value}TITLE", "JOB", "STATE", "TIME", "TOOK")?)
+}
+
+/// When it finished, or when its run started: the time shown in a list.
+fn listed_time(job: &Job) -> Option<DateTime<Utc>> {
+    match &job.state {
+        JobState::Finished { at, .. } => Some(*at),
+        JobState::Running { .. } => job.last_run.as_ref().map(|run| run.started),
+        JobState::Pending { .. } => None,
+    }
+}
+
+fn print_row(
+    out: &mut impl Write,
+    job: &Job,
+    waiting: Option<&WaitReason>,
+    overdue: Option<Overdue>,
+    now: DateTime<Utc>,
+    columns: &ListColumns,
+) -> Result<(), CliError> {
+    let state = job.outcome().map_or(job.phase().as_str(), Outcome::as_str);
+    let when = match (waiting, job.failure()) {
+        _ if overdue.is_some() => {
+            overdue.map(|overdue| format!("overdue {}", short_time(overdue.expected))).unwrap_or_default()
+        }
+        (None, _) if job.stalled_since().is_some() => status_check::stalled_text(job, now).unwrap_or_default(),
+        // A failed job that stopped its queue is pending again.
+        (Some(WaitReason::QueueStopped | WaitReason::QueueIdle), Some(failure)) => {
+            text::fit(&text::sanitize_line(&failure.message), columns.max_time, text::ELLIPSIS).into_owned()
+        }
+        (Some(waiting), _) => {
+            text::fit(&text::sanitize_line(&waiting.describe(now)), columns.max_time, text::ELLIPSIS).into_owned()
+        }
+        (None, _) => listed_time(job).map(local_time).unwrap_or_default(),
+    };
+    let took = job.result_run().and_then(Run::duration).map(text::duration).unwrap_or_default();
+    let (id, path) = (job.id.to_string(), text::sanitize_line(&job.path()));
+    let label = text::sanitize_line(&job.display_title());
+    // A job that was added since the columns were fitted may be wider.
+    let width = if columns.max_time == usize::MAX { columns.path.max(text::width(&path)) } else { columns.path };
+    let path = text::pad(&path, width, text::ELLIPSIS);
+    write!(out, "{id:>6}  {path}  {state:<11}  {when:<19}  {took:>7}  ")?;
+    if columns.value > 0 {
+        write!(out, "{}  ", text::pad(&job.result_line(), columns.value, text::ELLIPSIS))?;
+    }
+    write!(out, "{label}")?;
+    let end = job.result_run().and_then(|run| run.end.as_ref());
+    // Of most failed jobs, the exit code alone says nothing.
+    let is_bare_exit = |cause: &Cause| cause.kind == CauseKind::Exited && !cause.is_informative();
+    let has_cause = |end: &&RunEnd| end.cause.as_deref().is_some_and(|cause| !is_bare_exit(cause));
+    if let Some(failure) = end.filter(has_cause).and_then(RunEnd::failure_text).filter(|failure| *failure != when) {
+        let failure = text::fit(&text::sanitize_line(&failure), columns.max_failure, text::ELLIPSIS).into_owned();
+        write!(out, "  ({failure})")?;
+    }
+    writeln!(out)?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! `setlist list`: all jobs in their order, a page at a time.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::temp_site::TempSite;
+
+/// Jobs of every kind.
+const KINDS: &str = "\
+pools: {disk: 1}
+queues:
+  build:
+    on_failure: continue
+    parallel: 2
+    jobs:
+      - {id: fetch, run: 'printf 3 > \"$SETLIST_VALUE\"', tags: [nightly]}
+      - {id: compile, title: 'Compile: ü', run: 'exit 3', retry: {max: 1, delay: 10ms}}
+      - {id: test, run: 'true', needs: compile}
+      - {id: quiet, run: 'true', priority: 5}
+  ask: [{id: deploy, run: 'true', confirm: Really?}, {id: later, run: 'true', after: 2100-01-01}]
+  strict: [{id: stops, run: 'kill -9 $$'}, {id: next, run: 'true'}]
+  disk:
+    parallel: 2
+    jobs:
+      - {id: holds, run: 'until [ -e go ]; do sleep 0.01; done', uses: disk}
+      - {id: waits, run: 'true', uses: disk}
+      - {id: idle, run: 'true', runs_on: gpu}
+      - {id: needs-two, run: 'true', needs: [holds, waits]}
+  night: {schedule: '@daily', jobs: [{id: back-up, run: 'true', tags: [nightly]}]}
+";
+
+fn records(site: &TempSite, args: &[&str]) -> Vec<Value> {
+    site.ok(&[&["list", "--json"], args].concat()).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn each_job_is_listed_with_what_it_waits_for() {
+    let site = TempSite::with(KINDS);
+    site.run(&["process", "build"]);
+    site.run(&["process", "strict"]);
+    site.ok(&["start", "disk"]);
+    site.wait_until("disk/holds", |job| job["state"] == json!("running"));
+    let summary = |job: &Value| {
+        let text = |name: &str| job[name].as_str().unwrap_or_default().to_owned();
+        let waiting = text("waiting_for");
+        let waiting = waiting.split(" since ").next().unwrap_or_default();
+        let state = job["outcome"].as_str().or(job["state"].as_str()).unwrap_or_default();
+        format!("{}/{} {state} {waiting}", text("queue"), text("name")).trim_end().to_owned()
+    };
+    let all: Vec<String> = records(&site, &[]).iter().map(summary).collect();
+    let due = all.iter().position(|line| line.starts_with("night/back-up pending next ")).unwrap();
+    assert_eq!(
+        [&all[..due], &all[due + 1..]].concat(),
+        [
+            "build/quiet succeeded",
+            "build/fetch succeeded",
+            "build/test skipped",
+            "build/compile failed",
+            "ask/deploy pending needs approval",
+            "ask/later pending",
+            "strict/stops pending stopped",
+            "strict/next pending stopped",
+            "disk/holds running",
+            "disk/waits pending waiting for disk (held by disk/holds",
+            "disk/idle pending no worker has label gpu",
+            "disk/needs-two pending needs holds +1",
+        ]
+        .map(str::to_owned)
+    );
+    // A part is listed as in the whole.
+    let whole = records(&site, &[]);
+    for queue in ["build", "ask", "strict", "disk", "night"] {
+        let part: Vec<Value> = whole.iter().filter(|job| job["queue"] == json!(queue)).cloned().collect();
+        assert_eq!(
+            records(&site, &[queue]).iter().map(summary).collect::<Vec<_>>(),
+            part.iter().map(summary).collect::<Vec<_>>()
+        );
+        for job in &part {
+            let shown = site.job(&job["id"].to_string());
+            assert_eq!((summary(job), &job["value"]), (summary(&shown), &shown["value"]));
+        }
+    }
+    let names = |args: &[&str]| records(&site, args).iter().map(|job| job["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(names(&["--tag", "nightly"]), ["fetch", "back-up"]);
+    assert_eq!(names(&["disk", "-q", "tag:nightly"]), [""; 0]);
+    assert_eq!(names(&["--state", "running,skipped"]), ["test", "holds"]);
+    let unknown = site.run(&["list", "--tag", "nightley"]);
+    assert_eq!(
+        (unknown.code, &*unknown.stderr),
+        (Some(2), "setlist: no job has the tag \"nightley\"; did you mean \"nightly\"?\n")
+    );
+    site.write("go", "");
+    site.ok(&["wait", "disk/waits"]);
+    site.ok(&["pause", "disk"]);
+}
+
+/// More jobs than are read at once.
+#[test]
+fn a_long_list_is_complete_and_its_columns_fit() {
+    let site = TempSite::with(
+        "queues: {first: [{id: a-name-that-is-longer-than-the-usual-width, run: 'true'}], many: [{id: n, for_each: 1..9000, run: 'true'}], last: [{id: z, run: 'true'}]}\n",
+    );
+    let listed = records(&site, &[]);
+    assert_eq!(listed.len(), 9002);
+    assert_eq!(
+        listed.iter().map(|job| job["id"].as_u64().unwrap()).collect::<Vec<_>>(),
+        (1..=9002).collect::<Vec<_>>()
+    );
+    let text = site.ok(&["list"]);
+    let column = |line: &str| line.find("  pending").unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.len() == 9002 && lines.iter().all(|line| column(line) == column(lines[0])), "{}", lines[9001]);
+    // The first lines come before the rest is read.
+    let mut child = site.command(&["list", "--json", "many"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["id"], json!(2));
+    child.wait().unwrap();
+}
