@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Params, Result};
 
-use super::columns::{Nanos, StateCode};
+use super::columns::{Json, Nanos, StateCode};
+use super::job_rows::{self, select_jobs};
 use super::tx_state::TxState;
 use super::{load, queries};
 use crate::model::{Job, JobId, JobState, Phase, QueueId, RunId, SiteState, jobs_ahead};
@@ -29,14 +30,11 @@ pub(super) fn list_page(
                 continue;
             }
             let ids = next_ids(snapshot, queue, phase, after.take(), limit - listed.len())?;
-            for id in ids {
-                if let Some((job, None)) = queries::find_job(snapshot, id)? {
-                    jobs.insert(id, job.into());
-                    listed.push(id);
-                } else {
-                    return Err(CorruptData("an index and its table differ").into());
-                }
+            load_jobs(snapshot, &ids, &mut jobs)?;
+            if ids.iter().any(|id| !jobs.contains_key(id)) {
+                return Err(CorruptData("an index and its table differ").into());
             }
+            listed.extend(ids);
             if listed.len() == limit {
                 let last = listed.last().and_then(|id| jobs.get(id)).cloned();
                 next = Some(ListPosition { queue: nth, after: last });
@@ -61,15 +59,9 @@ pub(super) fn job_tags(snapshot: &Connection) -> Result<Vec<String>> {
 /// workers before them.
 fn add_context(snapshot: &Connection, jobs: &mut Jobs) -> Result<()> {
     let waits_for_needs = |job: &&Box<Job>| matches!(job.state, JobState::Pending { wait, .. } if wait.needs);
-    let needed: Vec<JobId> =
-        jobs.values().filter(waits_for_needs).flat_map(|job| &job.needs).map(|need| need.job).collect();
-    for id in needed {
-        if !jobs.contains_key(&id)
-            && let Some((job, None)) = queries::find_job(snapshot, id)?
-        {
-            jobs.insert(id, job.into());
-        }
-    }
+    let needed = jobs.values().filter(waits_for_needs).flat_map(|job| &job.needs).map(|need| need.job);
+    let needed: Vec<JobId> = needed.filter(|id| !jobs.contains_key(id)).collect();
+    load_jobs(snapshot, &needed, jobs)?;
     let waits_for_units = |job: &Box<Job>| {
         let scheduling = &job.definition.scheduling;
         job.phase() == Phase::Pending && !(scheduling.uses.is_empty() && scheduling.runs_on.is_empty())
@@ -78,6 +70,17 @@ fn add_context(snapshot: &Connection, jobs: &mut Jobs) -> Result<()> {
         for job in jobs_ahead(&TxState::new(snapshot, None)?)? {
             jobs.insert(job.id, job.into());
         }
+    }
+    Ok(())
+}
+
+/// Adds those of these jobs that are in queues.
+fn load_jobs(snapshot: &Connection, ids: &[JobId], jobs: &mut Jobs) -> Result<()> {
+    let sql = select_jobs!("WHERE j.id IN (SELECT value FROM json_each(?1)) AND j.removed IS NULL");
+    let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
+    for job in snapshot.prepare_cached(sql)?.query_map([Json(ids)], job_rows::job)? {
+        let job = job?;
+        jobs.insert(job.id, job.into());
     }
     Ok(())
 }
