@@ -20,7 +20,7 @@ queues:
       - {id: test, run: 'true', needs: compile}
       - {id: quiet, run: 'true', priority: 5}
   ask: [{id: deploy, run: 'true', confirm: Really?}, {id: later, run: 'true', after: 2100-01-01}]
-  strict: [{id: stops, run: 'kill -9 $$'}, {id: next, run: 'true'}]
+  strict: {on_failure: stop, jobs: [{id: stops, run: 'kill -9 $$'}, {id: next, run: 'true'}]}
   disk:
     parallel: 2
     jobs:
@@ -46,6 +46,7 @@ fn each_job_is_listed_with_what_it_waits_for() {
         let text = |name: &str| job[name].as_str().unwrap_or_default().to_owned();
         let waiting = text("waiting_for");
         let waiting = waiting.split(" since ").next().unwrap_or_default();
+        let waiting = if waiting.starts_with("in ") { "later" } else { waiting };
         let state = job["outcome"].as_str().or(job["state"].as_str()).unwrap_or_default();
         format!("{}/{} {state} {waiting}", text("queue"), text("name")).trim_end().to_owned()
     };
@@ -59,7 +60,7 @@ fn each_job_is_listed_with_what_it_waits_for() {
             "build/test skipped",
             "build/compile failed",
             "ask/deploy pending needs approval",
-            "ask/later pending",
+            "ask/later pending later",
             "strict/stops pending stopped",
             "strict/next pending stopped",
             "disk/holds running",
