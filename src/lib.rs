@@ -89,6 +89,7 @@
 //! | when the needs of a job are met | `model/needed_state.rs`; counted in `model/need_index.rs` and `store/sqlite/need_rows.rs` |
 //! | retention | `model/queue_settings.rs`, `model/decide.rs` (jobs), `store/sqlite/prune.rs` and `store/postgres/prune.rs` (runs), `store/log/deletion.rs` (output), `worker/pruner.rs`, `worker/trusted_clock.rs` |
 //! | a column or format of the output | `cli/inspect.rs` and `cli/list.rs` (text), `cli/json_records.rs` (JSON) |
+//! | where output is kept | `store/log` (files), `store/sqlite/output_rows.rs` (that of ended runs, if it is small) |
 //! | how a command finds jobs (`queue/name`, `#7`, `@last`; `queue/*`, `--tag`, `--query`) | `cli/job_lookup.rs`; `cli/job_selection.rs` |
 //! | a form of a duration, size, count or quoted command | `text` |
 //! | another store | the trait [`store::Store`] (`store/backend.rs`), `site/open.rs`; which server has a site: `store/server_record.rs` |
