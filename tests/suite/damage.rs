@@ -17,7 +17,7 @@ const PAGE: usize = 4096;
 /// A page in the log with its header, and the log's header.
 const FRAME: usize = 24 + PAGE;
 const LOG_HEADER: usize = 32;
-const JOBS: usize = 48;
+const JOBS: usize = 40;
 /// How many random corruptions there are of each kind of site.
 const ROUNDS: usize = 40;
 
