@@ -39,7 +39,7 @@ fn remove_state(site: &TempSite) {
 }
 
 /// The format of this version.
-const FORMAT: i64 = 7;
+const FORMAT: i64 = 8;
 
 /// Changes the format as a newer version would, and notifies all subscribers.
 fn bring_to(folder: &StateDir, format: i64) {
