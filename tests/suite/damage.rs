@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chrono::Utc;
+use rusqlite::Connection;
 use setlist::model::{Command, Definition, Event, JobId, Outcome, RunReport, Script, WorkerOptions};
 use setlist::store::{SqliteStore, StateDir, Store, StoreError};
 use tempfile::TempDir;
@@ -17,7 +18,7 @@ const PAGE: usize = 4096;
 /// A page in the log with its header, and the log's header.
 const FRAME: usize = 24 + PAGE;
 const LOG_HEADER: usize = 32;
-const JOBS: usize = 40;
+const JOBS: usize = 48;
 /// How many random corruptions there are of each kind of site.
 const ROUNDS: usize = 40;
 
@@ -33,8 +34,14 @@ impl SiteFiles {
         let home = TempDir::new().unwrap();
         let folder = StateDir::new(home.path().join("state"));
         let mut store = SqliteStore::open(&folder).unwrap();
+        // While it reads, the log is not started again.
+        let reader = all.then(|| {
+            let reader = Connection::open(folder.database()).unwrap();
+            reader.execute_batch("BEGIN; SELECT seq FROM events;").unwrap();
+            reader
+        });
         fill(&mut store, JOBS / 2);
-        if !all {
+        if reader.is_none() {
             drop(store);
             store = SqliteStore::open(&folder).unwrap();
         }
