@@ -314,7 +314,7 @@ fn a_dead_worker_is_not_reaped_in_a_damaged_database() {
     crate::temp_site::wait_for("the job", || site.join("up").exists().then_some(()));
     process.kill().unwrap();
     process.wait().unwrap();
-    let database = rusqlite::Connection::open(site.join(".setlist/state.db")).unwrap();
+    let database = Connection::open(site.join(".setlist/state.db")).unwrap();
     database.execute("UPDATE definitions SET needs = '[oops' WHERE job = 2", ()).unwrap();
     let seq = || database.query_row("SELECT max(seq) FROM events", (), |row| row.get::<_, i64>(0)).unwrap();
     let before = seq();
@@ -336,7 +336,7 @@ fn commands_about_a_job_read_only_that_job_and_its_needs() {
     );
     site.ok(&["process", "q", "--quiet"]);
     site.ok(&["reset", "q/test"]);
-    let db = rusqlite::Connection::open(site.join(".setlist/state.db")).unwrap();
+    let db = Connection::open(site.join(".setlist/state.db")).unwrap();
     let damage = "UPDATE definitions SET rest = '{' WHERE name = 'deploy'";
     assert_eq!(db.execute(damage, ()).unwrap(), 1);
     drop(db);
