@@ -46,7 +46,7 @@ pub(super) struct OutputUploader {
 
 enum UploadMessage {
     /// A run has started, whose log keeps at most so many bytes.
-    Started(RunId, LogReader, u64, Arc<AtomicBool>),
+    Started(RunId, Box<LogReader>, u64, Arc<AtomicBool>),
     /// A run has printed something.
     Grown,
     /// A run has ended; the sender is to be told when all was sent.
@@ -79,7 +79,7 @@ impl OutputUploader {
         let has_grown = Arc::new(AtomicBool::new(false));
         let messages = self.messages.clone();
         // The thread only ends when all senders are gone.
-        let _ = messages.send(UploadMessage::Started(run, reader, limit, Arc::clone(&has_grown)));
+        let _ = messages.send(UploadMessage::Started(run, Box::new(reader), limit, Arc::clone(&has_grown)));
         ProgressFn::new(move |progress| match progress {
             LogProgress::Grown => {
                 if !has_grown.swap(true, Ordering::SeqCst) {
@@ -137,7 +137,7 @@ impl UploadThread {
     fn handle(&mut self, message: UploadMessage) -> bool {
         match message {
             UploadMessage::Started(run, reader, limit, has_grown) => {
-                self.runs.insert(run, RunUpload { reader, limit, offset: 0, has_grown, finished: None });
+                self.runs.insert(run, RunUpload { reader: *reader, limit, offset: 0, has_grown, finished: None });
                 false
             }
             UploadMessage::Grown => false,

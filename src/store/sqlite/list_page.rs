@@ -58,15 +58,15 @@ pub(super) fn job_tags(snapshot: &Connection) -> Result<Vec<String>> {
 /// Adds the jobs that decide why those of the page wait: what they need, and the jobs that get units of pools or slots of
 /// workers before them.
 fn add_context(snapshot: &Connection, jobs: &mut Jobs) -> Result<()> {
-    let waits_for_needs = |job: &&Box<Job>| matches!(job.state, JobState::Pending { wait, .. } if wait.needs);
-    let needed = jobs.values().filter(waits_for_needs).flat_map(|job| &job.needs).map(|need| need.job);
+    let waits_for_needs = |job: &&Job| matches!(job.state, JobState::Pending { wait, .. } if wait.needs);
+    let needed = jobs.values().map(Box::as_ref).filter(waits_for_needs).flat_map(|job| &job.needs).map(|need| need.job);
     let needed: Vec<JobId> = needed.filter(|id| !jobs.contains_key(id)).collect();
     load_jobs(snapshot, &needed, jobs)?;
-    let waits_for_units = |job: &Box<Job>| {
+    let waits_for_units = |job: &Job| {
         let scheduling = &job.definition.scheduling;
         job.phase() == Phase::Pending && !(scheduling.uses.is_empty() && scheduling.runs_on.is_empty())
     };
-    if jobs.values().any(waits_for_units) {
+    if jobs.values().map(Box::as_ref).any(waits_for_units) {
         for job in jobs_ahead(&TxState::new(snapshot, None)?)? {
             jobs.insert(job.id, job.into());
         }

@@ -216,7 +216,9 @@ impl SqliteStore {
                 })
             })?;
             crash::point("logs-stored");
-            outputs.iter().for_each(|(run, _)| StoredOutput::remove_files(&logs, *run));
+            for (run, _) in &outputs {
+                StoredOutput::remove_files(&logs, *run);
+            }
         }
         Ok(())
     }
