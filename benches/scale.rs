@@ -25,6 +25,8 @@ use tempfile::TempDir;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
+type Part = fn() -> Result;
+
 const SETLIST: &str = env!("CARGO_BIN_EXE_setlist");
 /// list: the jobs of the short and of the long site.
 const LISTED_JOBS: [usize; 2] = [1_000, 1_000_000];
@@ -43,7 +45,7 @@ const BATCH: usize = 2_000;
 
 fn main() -> Result {
     let selected: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, fn() -> Result); 4] =
+    let parts: [(&str, Part); 4] =
         [("list", list), ("outputs", outputs), ("retention", retention), ("readers", readers)];
     for (name, part) in parts {
         if selected.is_empty() || selected.iter().any(|selected| selected == name) {
@@ -106,7 +108,7 @@ fn retention() -> Result {
     site.checkpoint()?;
     let before = disk_usage(&site.state())?;
     let mut store = site.open()?;
-    site.keep(store.as_mut(), Retention { max_runs: Some(1), ..Retention::default() })?;
+    Site::keep(store.as_mut(), Retention { max_runs: Some(1), ..Retention::default() })?;
     let is_over = AtomicBool::new(false);
     let (pruned, took, mut waits) = thread::scope(|scope| -> Result<_> {
         let writer = scope.spawn(|| -> Vec<Duration> {
@@ -132,7 +134,10 @@ fn retention() -> Result {
     site.checkpoint()?;
     waits.sort();
     println!("retention: {} runs deleted while another process adds jobs", pruned.runs);
-    println!("    {:>8.0} runs a second   (at least 10,000)", pruned.runs as f64 / took.as_secs_f64());
+    println!(
+        "    {:>8.0} runs a second   (at least 10,000)",
+        f64::from(u32::try_from(pruned.runs)?) / took.as_secs_f64()
+    );
     println!(
         "    a writer takes {:.1} ms (median), {:.1} ms at most   (held by retention at most 20)",
         waits.get(waits.len() / 2).map_or(0.0, |wait| millis(*wait)),
@@ -155,23 +160,17 @@ fn readers() -> Result {
         times.sort();
         Ok(times[times.len() / 2])
     };
-    let alone = add_all()?;
-    let is_over = AtomicBool::new(false);
-    let beside = thread::scope(|scope| {
-        for _ in 0..READERS {
-            scope.spawn(|| while !is_over.load(Ordering::Relaxed) && run(&mut site.program(&["status"])).is_ok() {});
-        }
-        let beside = add_all();
-        is_over.store(true, Ordering::Relaxed);
-        beside
-    })?;
-    // What two processors give a process of fifty-one, whatever it does.
-    let is_over = AtomicBool::new(false);
-    let of_true = |loops: usize| -> Result<Duration> {
+    // Beside commands that run again and again, one in each loop.
+    let beside = |args: &'static [&str]| -> Result<Duration> {
+        let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
-            for _ in 0..loops {
+            for _ in 0..READERS {
                 scope.spawn(|| {
-                    while !is_over.load(Ordering::Relaxed) && run(&mut site.program(&["--version"])).is_ok() {}
+                    while !is_over.load(Ordering::Relaxed) {
+                        if run(&mut site.program(args)).is_err() {
+                            break;
+                        }
+                    }
                 });
             }
             let result = add_all();
@@ -179,7 +178,7 @@ fn readers() -> Result {
             result
         })
     };
-    let busy = of_true(READERS)?;
+    let (alone, beside, busy) = (add_all()?, beside(&["status"])?, beside(&["--version"])?);
     println!("readers: `add` alone and beside {READERS} loops, median");
     println!("    alone                    {:>7.1} ms", millis(alone));
     println!(
@@ -256,7 +255,7 @@ impl Site {
     }
 
     /// Changes the retention of the queue.
-    fn keep(&self, store: &mut dyn Store, retention: Retention) -> Result {
+    fn keep(store: &mut dyn Store, retention: Retention) -> Result {
         let settings = QueueSettings { retention, ..QueueSettings::default() };
         let queues = vec![DesiredQueue { id: QueueId::from("q"), settings, jobs: Vec::new() }];
         let desired = DesiredState { version: "keep".to_owned(), queues, ..DesiredState::default() };
