@@ -4,9 +4,11 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 
+use crate::crash;
+
 /// The current time. Unlike `Utc::now`, it does not panic if the clock is set to a time before 1970.
 pub(crate) fn now() -> DateTime<Utc> {
-    SystemTime::now().into()
+    DateTime::from(SystemTime::now()) + crash::clock_offset()
 }
 
 #[cfg(test)]

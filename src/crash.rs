@@ -3,6 +3,10 @@
 //! `SETLIST_CRASH=claimed` kills the process when it reaches the point `claimed`; `claimed:3` when it reaches it for the
 //! third time. `SETLIST_STOP` suspends it instead, and `SETLIST_PANIC` makes it panic.
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
 /// Marks a crash point.
 #[cfg(debug_assertions)]
 pub(crate) fn point(name: &str) {
@@ -20,6 +24,34 @@ pub(crate) fn point(name: &str) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
     }
     assert!(!PANIC.as_ref().is_some_and(|request| request.triggers(name)), "a test requested a panic at {name}");
+}
+
+/// A duration, or what a test has set it to with this variable, in milliseconds.
+#[cfg(debug_assertions)]
+pub(crate) fn shortened(variable: &str, usual: Duration) -> Duration {
+    let wanted = std::env::var(variable).ok().and_then(|text| text.parse().ok());
+    wanted.map_or(usual, Duration::from_millis)
+}
+
+/// A duration, which nothing changes in a release build.
+#[cfg(not(debug_assertions))]
+pub(crate) fn shortened(_variable: &str, usual: Duration) -> Duration {
+    usual
+}
+
+/// How many seconds a test lets the clock of this process be ahead.
+#[cfg(debug_assertions)]
+pub(crate) fn clock_offset() -> TimeDelta {
+    static OFFSET: std::sync::LazyLock<i64> = std::sync::LazyLock::new(|| {
+        std::env::var("SETLIST_CLOCK_OFFSET").ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+    });
+    TimeDelta::try_seconds(*OFFSET).unwrap_or_default()
+}
+
+/// Zero in a release build.
+#[cfg(not(debug_assertions))]
+pub(crate) fn clock_offset() -> TimeDelta {
+    TimeDelta::zero()
 }
 
 /// Whether a test wants the kernel to kill this process when a write exceeds `ulimit -f`, which tears the write.

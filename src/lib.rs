@@ -61,7 +61,8 @@
 //! 3. [`site::reap_dead_workers`] kills the processes that a dead worker left ([`runner::kill_orphans`]) and executes
 //!    [`Command::ReapWorker`], which ends its runs as interrupted and retries them if the file says so.
 //! 4. Where a server has the site, workers of other machines are dead when their [`store::WorkerLease`] has run out
-//!    (`store/postgres/leases.rs`); their processes can't be killed from here.
+//!    (`store/postgres/leases.rs`); their processes can't be killed from here. Such a worker stops its jobs when it finds
+//!    that out, and joins again (`cli/worker.rs`).
 //! 5. [`site::respawn_worker`] starts another worker if a queue needs one, up to a limit per minute.
 //!
 //! ## Where to change what

@@ -5,6 +5,8 @@ use std::env;
 use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 use tracing_subscriber::filter::LevelFilter;
@@ -23,7 +25,10 @@ use crate::runner;
 use crate::site::WORKER_JOINED;
 use crate::store::{StateDir, Store};
 use crate::text::{self, count_noun};
-use crate::worker::{Shutdown, Worker};
+use crate::worker::{Shutdown, Worker, WorkerError};
+
+/// How long to wait before trying again to join the site that has lost this worker.
+const REJOIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs a worker until there is nothing to do, or until a signal. SIGTERM is a normal end. A detached worker reports on
 /// its standard output that it has joined, or why it can't, to the process that started it.
@@ -52,7 +57,7 @@ fn report_to_starter(line: &str) {
 }
 
 fn run_worker(args: &SiteArgs, options: &WorkerArgs) -> Result<ExitStatus, CliError> {
-    let WorkerArgs { queues: names, exit_when_idle, detached, .. } = options;
+    let WorkerArgs { queues: names, detached, .. } = options;
     let detached = *detached;
     if detached {
         // Fails only if this process leads a group already; then it has no controlling terminal either.
@@ -66,6 +71,50 @@ fn run_worker(args: &SiteArgs, options: &WorkerArgs) -> Result<ExitStatus, CliEr
     if let Some(error) = &site.file_error {
         tracing::warn!(%error, "jobs.yaml has errors; the last valid version stays in use");
     }
+    // An interrupt while the worker joins is handled once it has joined.
+    let signals = SignalHandler::install().context("cannot handle signals")?;
+    let mut counter = RunCounter { detached, manager, ..RunCounter::default() };
+    loop {
+        let is_on_server = site.paths.state.is_on_server();
+        let ended = join_and_run(site, options, &signals, &mut counter);
+        let may_join_again = is_on_server && counter.has_joined && !signals.is_interrupted();
+        match &ended {
+            Err(CliError::Worker(WorkerError::Unregistered)) if may_join_again => {
+                tracing::warn!("this worker was taken for dead, and its jobs were stopped; joining again");
+            }
+            Err(CliError::Store(error) | CliError::Worker(WorkerError::Store(error)))
+                if may_join_again && !error.is_permanent() =>
+            {
+                tracing::warn!(%error, "the store failed; joining again");
+                thread::sleep(REJOIN_INTERVAL);
+            }
+            _ => break ended?,
+        }
+        site = loop {
+            match OpenSite::open(args, names) {
+                Ok(site) => break site,
+                Err(error) if signals.is_interrupted() => return Err(error),
+                Err(error) => {
+                    tracing::warn!("can't join again yet: {error}");
+                    thread::sleep(REJOIN_INTERVAL);
+                }
+            }
+        };
+    }
+    notify_manager(counter.manager.as_ref().as_ref(), "STOPPING=1");
+    tracing::info!("exited; {}", counter.summary());
+    Ok(if signals.is_interrupted() && !signals.is_terminated() { ExitStatus::Interrupted } else { ExitStatus::Success })
+}
+
+/// Joins the site, and runs jobs until the worker leaves it.
+fn join_and_run(
+    mut site: OpenSite,
+    options: &WorkerArgs,
+    signals: &SignalHandler,
+    counter: &mut RunCounter,
+) -> Result<(), CliError> {
+    let WorkerArgs { queues: names, exit_when_idle, detached, .. } = options;
+    let manager = &counter.manager;
     let queues = if names.is_empty() {
         None
     } else {
@@ -73,11 +122,9 @@ fn run_worker(args: &SiteArgs, options: &WorkerArgs) -> Result<ExitStatus, CliEr
     };
     let number = queues.as_ref().map_or(site.store.queues()?.len(), Vec::len);
     let description = format!("{} of {}", count_noun(number, "queue"), site.paths.file.display());
-    // An interrupt while the worker joins is handled once it has joined.
-    let signals = SignalHandler::install().context("cannot handle signals")?;
     let worker = Worker::join(site.store, site.paths, queues, options.options(), !exit_when_idle)?;
     let (shut_down, suspend, shutdown_manager) =
-        (worker.shutdown_handle(), worker.suspend_handle(), Arc::clone(&manager));
+        (worker.shutdown_handle(), worker.suspend_handle(), Arc::clone(manager));
     let shut_down = move |shutdown| {
         let status = if shutdown == Shutdown::Immediate {
             "shutting down: killing running jobs"
@@ -89,16 +136,14 @@ fn run_worker(args: &SiteArgs, options: &WorkerArgs) -> Result<ExitStatus, CliEr
         shut_down(shutdown);
     };
     signals.attach(shut_down, suspend);
-    if detached {
+    if *detached {
         report_joined();
     }
     tracing::info!(pid = std::process::id(), "ready: {description}");
     notify_manager(manager.as_ref().as_ref(), &format!("READY=1\nSTATUS=ready: {description}"));
-    let mut counter = RunCounter { worker: worker.id(), detached, manager, ..RunCounter::default() };
-    worker.run(|store, recorded, _| counter.handle_event(store, recorded))?;
-    notify_manager(counter.manager.as_ref().as_ref(), "STOPPING=1");
-    tracing::info!("exited; {}", counter.summary());
-    Ok(if signals.is_interrupted() && !signals.is_terminated() { ExitStatus::Interrupted } else { ExitStatus::Success })
+    (counter.worker, counter.has_joined) = (worker.id(), true);
+    counter.running.clear();
+    Ok(worker.run(|store, recorded, _| counter.handle_event(store, recorded))?)
 }
 
 fn notify_manager(manager: Option<&ServiceManager>, state: &str) {
@@ -111,6 +156,7 @@ fn notify_manager(manager: Option<&ServiceManager>, state: &str) {
 #[derive(Default)]
 struct RunCounter {
     worker: WorkerId,
+    has_joined: bool,
     detached: bool,
     manager: Arc<Option<ServiceManager>>,
     running: HashSet<RunId>,

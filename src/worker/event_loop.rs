@@ -132,8 +132,8 @@ pub(super) struct EventLoop {
     suspend_requested: bool,
     liveness_watch: LivenessWatch,
     lock: WorkerLock,
-    /// Kept until the worker has left.
-    _lease: Option<WorkerLease>,
+    /// Kept until the worker has left. None where the site is on this machine.
+    lease: Option<WorkerLease>,
 }
 
 /// Why the other workers have to be checked.
@@ -256,7 +256,7 @@ impl EventLoop {
             suspend_requested: false,
             liveness_watch,
             lock,
-            _lease: lease,
+            lease,
         })
     }
 
@@ -294,10 +294,15 @@ impl EventLoop {
         // Until when a shutdown waits for a store that fails.
         let mut gives_up_at = None;
         let mut outcome = None;
+        let mut unreachable = None;
         // It may have been shut down while it joined.
         self.wait_for_messages(Duration::ZERO);
         while !self.is_unregistered {
-            match self.step(store.as_mut(), outcome.take(), &mut on_change) {
+            let step = match unreachable.take() {
+                Some(error) => Err(error),
+                None => self.step(store.as_mut(), outcome.take(), &mut on_change),
+            };
+            match step {
                 // The step has found that the worker was unregistered; the loop ends.
                 Ok(_) if self.is_unregistered => {}
                 Ok(NextStep::Exit) => return Ok(()),
@@ -328,6 +333,11 @@ impl EventLoop {
                         }
                     }
                     self.wait_for_messages(STORE_RETRY_INTERVAL);
+                    if self.lease.is_some() {
+                        // Connecting again may take long.
+                        let tried = self.commit_and_supervise(store, Batch::default());
+                        (store, unreachable) = (tried.0, tried.1.result.err());
+                    }
                 }
             }
         }
@@ -377,8 +387,11 @@ impl EventLoop {
     }
 
     /// Whether the worker may exit because the store fails: nothing would be lost, or it has to shut down at once. Runs
-    /// whose end was not recorded are found interrupted later.
+    /// whose end was not recorded are found interrupted later. A server that is away is waited for.
     fn can_exit_on_error(&self) -> bool {
+        if self.lease.is_some() && self.stays_when_idle && self.shutdown.is_none() {
+            return false;
+        }
         let is_all_recorded = self.pending_commands.is_empty() && self.returned_items.is_empty();
         self.all_runs_ended() && (is_all_recorded || self.shutdown == Some(Shutdown::Immediate))
     }
@@ -419,7 +432,8 @@ impl EventLoop {
     }
 
     /// Records what has ended, claims and starts jobs, and reads events, until no more jobs are wanted. Returns a batch
-    /// that should be committed on the commit thread, because reserved jobs may start meanwhile.
+    /// that should be committed on the commit thread, because reserved jobs may start meanwhile, or because a server may
+    /// be slow to answer.
     fn record_and_claim(
         &mut self,
         store: &mut dyn Store,
@@ -432,7 +446,7 @@ impl EventLoop {
                 }
                 // Set again when the commit shows that other events came before it.
                 self.is_dirty = false;
-                if self.reservations.has_startable() {
+                if self.reservations.has_startable() || self.lease.is_some() {
                     return Ok(Some(batch));
                 }
                 let outcome = batch.commit(store);

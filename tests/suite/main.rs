@@ -20,6 +20,7 @@ mod exit_status;
 mod expectation_histories;
 mod explain;
 mod failure_causes;
+mod faults;
 mod forgotten_values;
 mod fuzz;
 mod hooks;

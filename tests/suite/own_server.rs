@@ -28,11 +28,7 @@ impl OwnServer {
     /// Starts a server with these settings, after `prepare` has changed its data folder. None if none is installed.
     pub(crate) fn start_with(options: &[&str], prepare: impl FnOnce(&Path)) -> Option<Self> {
         let programs = find_programs()?;
-        let folder = TempDir::with_prefix_in("setlist-pg", readable_temp_dir()).unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        if let Some((uid, gid)) = unprivileged_user() {
-            chown(folder.path(), Some(uid), Some(gid)).unwrap();
-        }
+        let folder = new_folder();
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         let mut server = Self { folder, programs, port: 0, options, guard: None };
         let made = server
@@ -49,8 +45,7 @@ impl OwnServer {
                 chown(entry.unwrap().path(), Some(uid), Some(gid)).unwrap();
             }
         }
-        // It stays free until the server takes it, unless another process is faster.
-        server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        server.port = free_port();
         server.start();
         Some(server)
     }
@@ -70,6 +65,29 @@ impl OwnServer {
         wait_for("the server", || self.client());
     }
 
+    /// Starts a server that follows this one until it is promoted.
+    pub(crate) fn start_standby(&self) -> Self {
+        let folder = new_folder();
+        let mut standby = Self {
+            folder,
+            programs: self.programs.clone(),
+            port: free_port(),
+            options: self.options.clone(),
+            guard: None,
+        };
+        let copied = standby
+            .command("pg_basebackup")
+            .args(["--username=setlist", "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--host"])
+            .arg(self.folder.path())
+            .args(["--port", &self.port.to_string(), "--pgdata"])
+            .arg(standby.data())
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        standby.start();
+        standby
+    }
+
     /// Stops the server at once: its connections break.
     pub(crate) fn stop(&mut self) {
         let mut guard = self.guard.take().unwrap();
@@ -82,6 +100,11 @@ impl OwnServer {
         let parameters =
             format!("user=setlist dbname=postgres port={} host={}", self.port, self.folder.path().display());
         Client::connect(&parameters, NoTls).ok()
+    }
+
+    /// Its socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join(format!(".s.PGSQL.{}", self.port))
     }
 
     fn data(&self) -> PathBuf {
@@ -97,6 +120,21 @@ impl OwnServer {
         command.current_dir(self.folder.path());
         command
     }
+}
+
+/// A folder of the server's user.
+pub(crate) fn new_folder() -> TempDir {
+    let folder = TempDir::with_prefix_in("setlist-pg", readable_temp_dir()).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    if let Some((uid, gid)) = unprivileged_user() {
+        chown(folder.path(), Some(uid), Some(gid)).unwrap();
+    }
+    folder
+}
+
+/// It stays free until the server takes it, unless another process is faster.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Drop for OwnServer {

@@ -8,7 +8,7 @@ use super::output_upload::OutputUploader;
 use super::row_changes::RowChanges;
 use super::schema::{self, LOCK_CLASS};
 use super::server_address::ServerAddress;
-use super::session::ServerSession;
+use super::session::{AnswerLimit, ServerSession, begin};
 use super::site_copy::{LOAD_STATEMENTS, SiteCopy, SiteRow, events, load_sql, news_sql};
 use super::sql_text::{ResultSets, literal, number};
 use crate::crash;
@@ -23,6 +23,9 @@ use crate::store::store_clock::StoreClock;
 const COMMIT_CHECKS: u32 = 8;
 const COMMIT_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
+/// The index of the first statement after the beginning of a transaction and the lock.
+const FIRST_READ: usize = 4;
+
 /// A connection to a site in a `PostgreSQL` database.
 pub struct PostgresStore {
     pub(super) session: ServerSession,
@@ -30,6 +33,10 @@ pub struct PostgresStore {
     pub(super) site: i32,
     /// None before the first use, and after an error.
     copy: Option<SiteCopy>,
+    /// The number of failovers when the copy was loaded.
+    copied_after: u32,
+    /// The number of failovers that a follower of events knows of.
+    pub(super) followed_after: u32,
     /// The random name of this connection.
     pub(super) client: String,
     /// The number of its last transaction.
@@ -80,7 +87,17 @@ impl PostgresStore {
         session.run(&format!(
             "DELETE FROM setlist.clients WHERE site = {site} AND at < clock_timestamp() - interval '1 day'"
         ))?;
-        Ok(Self { session, site, copy: None, client, transactions: 0, local: local.clone(), uploader: OnceLock::new() })
+        Ok(Self {
+            session,
+            site,
+            copy: None,
+            copied_after: 0,
+            followed_after: 0,
+            client,
+            transactions: 0,
+            local: local.clone(),
+            uploader: OnceLock::new(),
+        })
     }
 
     /// Executes commands in one transaction. If the connection breaks, it is made again, and the commands are executed
@@ -114,16 +131,21 @@ impl PostgresStore {
             Some(copy) => news_sql(self.site, copy.state.seq()),
             None => load_sql(self.site),
         };
-        let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {})", self.site);
-        let mut sets = self.session.run_again(&format!("{lock}; {reads}"))?;
+        let lock = format!("{}; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {})", begin(), self.site);
+        let mut sets = self.session.run_again_within(&format!("{lock}; {reads}"), self.read_limit())?;
         if self.copy.is_some() {
-            if self.follow(&mut sets, 2).inspect_err(|_| self.rollback())? {
+            if self.follow(&mut sets, FIRST_READ).inspect_err(|_| self.rollback())? {
                 return Ok(());
             }
-            sets = self.session.run(&load_sql(self.site))?;
+            sets = self.session.run_within(&load_sql(self.site), AnswerLimit::Load)?;
             return self.load(&mut sets, 0).inspect_err(|_| self.rollback());
         }
-        self.load(&mut sets, 2).inspect_err(|_| self.rollback())
+        self.load(&mut sets, FIRST_READ).inspect_err(|_| self.rollback())
+    }
+
+    /// How long the answer to what [`begin`](Self::begin) asks may take.
+    fn read_limit(&self) -> AnswerLimit {
+        if self.copy.is_some() { AnswerLimit::Usual } else { AnswerLimit::Load }
     }
 
     /// Ends a transaction that has changed nothing.
@@ -138,7 +160,8 @@ impl PostgresStore {
         let site = SiteRow::read(&sets.take(first))?;
         self.session.clock().set(site.now);
         let events = events(&sets.take(first + 1))?;
-        let is_current = self.copy.as_mut().is_some_and(|copy| copy.follow(&site, &events));
+        let is_same_server = self.copied_after == self.session.failovers();
+        let is_current = is_same_server && self.copy.as_mut().is_some_and(|copy| copy.follow(&site, &events));
         if !is_current {
             self.copy = None;
         }
@@ -150,6 +173,7 @@ impl PostgresStore {
         let (copy, now) = SiteCopy::load(sets, first)?;
         self.session.clock().set(now);
         self.copy = Some(copy);
+        self.copied_after = self.session.failovers();
         Ok(())
     }
 
@@ -233,10 +257,11 @@ impl PostgresStore {
     fn last_transaction(&mut self) -> Result<u64, StoreError> {
         let (site, client) = (self.site, literal(&self.client));
         let mut sets = self.session.run_again(&format!(
-            "BEGIN; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {site}); \
-             SELECT transaction FROM setlist.clients WHERE site = {site} AND id = {client}; ROLLBACK"
+            "{}; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {site}); \
+             SELECT transaction FROM setlist.clients WHERE site = {site} AND id = {client}; ROLLBACK",
+            begin()
         ))?;
-        sets.take(2).first().map_or(Ok(0), |row| number(row, 0))
+        sets.take(FIRST_READ).first().map_or(Ok(0), |row| number(row, 0))
     }
 
     /// The copy. It is only there between [`begin`](Self::begin) or [`read`](Self::read) and an error.
@@ -265,7 +290,8 @@ impl PostgresStore {
             }
         }
         let load = load_sql(self.site);
-        let mut sets = self.session.run_again(&format!("{snapshot}; {load}; {statement}; COMMIT"))?;
+        let mut sets =
+            self.session.run_again_within(&format!("{snapshot}; {load}; {statement}; COMMIT"), AnswerLimit::Load)?;
         self.load(&mut sets, 1)?;
         let rows = sets.take(1 + LOAD_STATEMENTS);
         read(self.state()?, &rows)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::server_address::ServerAddress;
-use super::session::ServerSession;
+use super::session::{AnswerLimit, ServerSession};
 use super::sql_text::number;
 use crate::model::WorkerId;
 use crate::store::backend::{LEASE_GRACE, LEASE_RENEWAL_INTERVAL, LEASE_TERM, WorkerLease};
@@ -33,14 +33,14 @@ pub(super) fn keep(
          RETURNING id",
         worker.0
     );
-    if session.run(&sql)?.take(0).is_empty() {
+    if session.run_within(&sql, AnswerLimit::Short)?.take(0).is_empty() {
         on_loss();
         return Ok(WorkerLease::keeping(held));
     }
     let renew = move || {
         let mut wait = LEASE_RENEWAL_INTERVAL;
         while dropped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-            wait = match session.run_again(&sql).map(|mut sets| sets.take(0)) {
+            wait = match session.run_again_within(&sql, AnswerLimit::Short).map(|mut sets| sets.take(0)) {
                 Ok(rows) if rows.is_empty() => {
                     tracing::warn!(%worker, "the lease of this worker has run out");
                     return on_loss();

@@ -1,6 +1,6 @@
 //! Listens for the notifications of a site on a connection of its own.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -8,13 +8,17 @@ use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
 
 use super::server_address::ServerAddress;
-use super::session::{connect, server_error};
+use super::session::{NewConnection, answer_timeout, connect, is_answered};
 use crate::store::error::StoreError;
 use crate::store::notifier::{NotifyFn, Subscription};
 
 /// How often to look without a notification: one may get lost while the connection is made again. Also how long the
 /// connection of a dropped subscription stays open at most.
-const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+static LOOK_INTERVAL: LazyLock<Duration> = LazyLock::new(|| Duration::from_secs(30).min(answer_timeout()));
+/// How often to look where notifications don't arrive.
+const LOOK_INTERVAL_WITHOUT: Duration = Duration::from_secs(1);
+/// How long a notification may take.
+const MAX_DELIVERY_TIME: Duration = Duration::from_secs(5);
 /// How long to wait before connecting again, at first and at most.
 const MIN_RECONNECT_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_RECONNECT_INTERVAL: Duration = Duration::from_secs(30);
@@ -38,7 +42,7 @@ pub(super) fn subscribe(
     own: &str,
     notify: NotifyFn,
 ) -> Result<Subscription, StoreError> {
-    let client = listen(address, site)?;
+    let client = listen(address, site, own)?;
     let callback = Arc::new(Callback(Mutex::new(Some(notify))));
     let listener =
         Listener { address: address.clone(), site, own: own.to_owned(), callback: Arc::downgrade(&callback) };
@@ -47,9 +51,8 @@ pub(super) fn subscribe(
     Ok(Subscription::keeping(ActiveCallback(callback)))
 }
 
-fn listen(address: &ServerAddress, site: i32) -> Result<Client, StoreError> {
-    let mut client = connect(address)?;
-    client.batch_execute(&format!("LISTEN setlist_{site}")).map_err(|error| server_error(address, &error))?;
+fn listen(address: &ServerAddress, site: i32, own: &str) -> Result<Client, StoreError> {
+    let NewConnection { client, .. } = connect(address, &format!("LISTEN setlist_{site}; LISTEN setlist_{own}"))?;
     Ok(client)
 }
 
@@ -63,30 +66,50 @@ struct Listener {
 
 impl Listener {
     fn run(self, mut client: Client) {
+        let mut look_interval = *LOOK_INTERVAL;
+        if !self.is_notified(&mut client) {
+            tracing::warn!(
+                "notifications don't arrive from {}, as behind a pooler that shares connections between transactions; \
+                 looking for changes each second instead",
+                self.address
+            );
+            look_interval = LOOK_INTERVAL_WITHOUT;
+        }
+        // It may have been a notification of a change.
+        let mut is_news = true;
         loop {
-            let is_news = match client.notifications().timeout_iter(LOOK_INTERVAL).next() {
-                Ok(Some(notification)) => !notification.payload().ends_with(&self.own),
-                Ok(None) | Err(_) => true,
-            };
             if is_news && !self.notify() {
                 return;
             }
+            is_news = match client.notifications().timeout_iter(look_interval).next() {
+                Ok(Some(notification)) => !notification.payload().ends_with(&self.own),
+                Ok(None) | Err(_) => true,
+            };
+            let is_silent = is_news && look_interval == *LOOK_INTERVAL;
+            let mut is_broken = client.is_closed() || (is_silent && !is_answered(&mut client));
             let mut wait = MIN_RECONNECT_INTERVAL;
-            while client.is_closed() {
+            while is_broken {
+                if !self.notify() {
+                    return;
+                }
                 thread::sleep(wait);
                 wait = MAX_RECONNECT_INTERVAL.min(wait * 2);
-                match listen(&self.address, self.site) {
-                    Ok(again) => client = again,
+                match listen(&self.address, self.site, &self.own) {
+                    // What happened meanwhile was not notified.
+                    Ok(again) => (client, is_broken, is_news) = (again, false, true),
                     Err(error) => {
                         tracing::debug!(%error, "can't listen for changes");
                     }
                 }
-                // What happened meanwhile was not notified.
-                if !self.notify() {
-                    return;
-                }
             }
         }
+    }
+
+    /// Whether a notification that another connection sends arrives here.
+    fn is_notified(&self, client: &mut Client) -> bool {
+        let sent = connect(&self.address, &format!("NOTIFY setlist_{0}, '{0}'", self.own));
+        // A connection that breaks meanwhile is made again later.
+        sent.is_err() || !matches!(client.notifications().timeout_iter(MAX_DELIVERY_TIME).next(), Ok(None))
     }
 
     /// Calls the callback. Returns whether the subscription still exists.

@@ -8,6 +8,9 @@
 //! When the connection breaks during a commit, the client finds out from the number of its last transaction, which is
 //! committed with it, whether it has happened: see [`connection`].
 //!
+//! An answer that does not arrive in time counts as a broken connection: see [`session`]. When another server takes over,
+//! which has a history of its own, copies and followers load the site again, because it may lack the last changes.
+//!
 //! A worker keeps a [lease](super::WorkerLease) by the clock of the server. When it runs out, others end the runs of the
 //! worker as *may still be running*, and its reports are refused: their runs are over.
 //!

@@ -66,7 +66,8 @@ struct RunUpload {
 impl OutputUploader {
     pub(super) fn start(address: &ServerAddress, clock: StoreClock, site: i32) -> Result<Self, StoreError> {
         let (messages, received) = channel();
-        let session = ServerSession::connect(address, clock)?;
+        // It connects when there is something to send, and again if that fails.
+        let session = ServerSession::disconnected(address, clock);
         let thread = UploadThread { session, site, received, runs: HashMap::new() };
         let failed =
             |source| StoreError::Server { server: address.to_string(), reason: format!("no thread: {source}") };

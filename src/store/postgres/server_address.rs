@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use postgres::Config;
-use postgres::config::Host;
+use postgres::config::{Host, TargetSessionAttrs};
 
 use super::password_file::{self, PasswordOwner};
 use super::service_file;
@@ -14,6 +14,13 @@ use super::tls::{SslMode, Tls};
 
 /// How long connecting may take, for each address of the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a silent connection is not checked, by default of the client and here.
+const USUAL_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(10);
+/// How long what was sent may remain unacknowledged.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Which site, on which server. It is displayed without a password.
 #[derive(Clone, Debug)]
@@ -94,6 +101,7 @@ impl ServerAddress {
         if config.get_application_name().is_none() {
             config.application_name("setlist");
         }
+        set_limits(&mut config);
         let encryption = own.encryption(&config)?;
         config.ssl_mode(encryption.mode.negotiation());
         Ok(Self { config, encryption, site, url: url.to_owned(), warning })
@@ -183,6 +191,20 @@ impl OwnParameters {
         };
         let root_certificates = self.root_certificates.or_else(|| variable("PGSSLROOTCERT")).or_else(usual);
         Ok(Encryption { mode, root_certificates })
+    }
+}
+
+/// Sets what an address rarely says: that a connection is broken when the other end does not answer for a minute, and that
+/// of several servers the one is used that can be written.
+fn set_limits(config: &mut Config) {
+    if config.get_keepalives_idle() == USUAL_KEEPALIVES_IDLE {
+        config.keepalives_idle(KEEPALIVES_IDLE).keepalives_interval(KEEPALIVES_INTERVAL).keepalives_retries(3);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(TCP_USER_TIMEOUT);
+    }
+    if config.get_hosts().len() > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
 }
 

@@ -57,6 +57,11 @@ impl Store for PostgresStore {
 
     fn events_after(&mut self, seq: u64) -> Result<Option<Vec<EventRecord>>, StoreError> {
         let mut sets = self.session.run_again(&news_sql(self.site, seq))?;
+        let failovers = self.session.failovers();
+        if std::mem::replace(&mut self.followed_after, failovers) != failovers {
+            // The follower may know changes that the server has lost.
+            return Ok(None);
+        }
         let last = SiteRow::read(&sets.take(0))?.counters.seq;
         let events = events(&sets.take(1))?;
         // A later number is that of another site, or of one that was restored.

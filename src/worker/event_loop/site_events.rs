@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{ChangeListener, EventLoop};
-use crate::model::{AfterRun, Event, EventRecord, JobId, JobState, RunId, WorkerInfo};
+use crate::model::{AfterRun, Event, EventRecord, JobId, JobState, Run, RunId, StopSignal, WorkerInfo};
 use crate::store::{CommandResult, Store, StoreError};
 
 impl EventLoop {
@@ -26,12 +26,34 @@ impl EventLoop {
                 self.start_draining();
             }
             self.liveness_watch.rescan();
-            return self.resync_runs(store);
+            self.resync_runs(store)?;
+            let own = store.jobs_run_by(self.id)?.iter().map(|job| job.id).collect();
+            return self.start_unanswered(store, own);
         };
+        let mut unanswered = Vec::new();
         for recorded in &events {
+            if let Event::Started { job, run } = &recorded.event
+                && run.worker == self.id
+                && !self.running.contains_key(&run.id)
+            {
+                unanswered.push(*job);
+            }
             self.handle_event(store, recorded, on_change);
         }
         self.stop_requested_runs();
+        self.start_unanswered(store, unanswered)
+    }
+
+    /// Starts jobs that this worker has claimed in a transaction whose answer was lost, so that it was not known whether it
+    /// was committed.
+    fn start_unanswered(&mut self, store: &mut dyn Store, jobs: Vec<JobId>) -> Result<(), StoreError> {
+        for id in jobs {
+            let Some(job) = store.job(id)? else { continue };
+            let is_own = |run: &&Run| run.worker == self.id && job.current_run() == Some(run.id);
+            if job.last_run.as_deref().filter(is_own).is_some_and(|run| !self.running.contains_key(&run.id)) {
+                self.start_claimed(store, job);
+            }
+        }
         Ok(())
     }
 
@@ -62,6 +84,8 @@ impl EventLoop {
                     }
                 }
                 known => {
+                    // It has ended, or the site does not know that it has started: a standby took over without that.
+                    self.requested_stops.push((run, StopSignal::Kill));
                     self.running.remove(&run);
                     if let Some(job) = &known {
                         self.folders.remove_unused(job, run, || None);
