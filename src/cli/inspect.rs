@@ -12,6 +12,7 @@ use super::json_records::{JobRecord, QueueRecord, command_line, job_command, wri
 use super::open_site::OpenSite;
 use super::progress_reporter::last_lines;
 use super::time_text::local_time;
+use super::usage_now::RunningUsages;
 use super::{safe_output, schedule, status_check};
 use crate::clock;
 use crate::model::{
@@ -140,9 +141,11 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
     let slow = slow_result(site.store.as_mut(), job, &runs)?;
     let mut out = BufWriter::new(safe_output::stdout());
     if json {
+        let usage_now = RunningUsages::look(&mut site, [job])?.of(job, site.store.as_ref());
+        let record = JobRecord::new(job, waiting.as_ref(), now).with_overdue(overdue).with_usage_now(usage_now);
         write_json(
             &mut out,
-            &JobRecord::new(job, waiting.as_ref(), now).with_overdue(overdue).with_details(
+            &record.with_details(
                 job,
                 &runs,
                 hook_result.as_ref(),

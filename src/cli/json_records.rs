@@ -13,6 +13,7 @@ use serde_json::ser::{Formatter, Serializer};
 use super::artifacts::RunArtifacts;
 use super::error::CliError;
 use super::time_text::iso_time;
+use super::usage_now::UsageNowRecord;
 use crate::model::{
     Approval, Call, Exit, HookResult, Job, JobCounts, NeedResult, Outcome, OutcomeCondition, Overdue, PoolHold,
     Program, QueueId, QueueMode, QueueState, Run, RunEnd, RunId, ScaledLimits, ScheduleState, SiteState, SkipKind,
@@ -167,6 +168,8 @@ pub(super) struct JobRecord<'a> {
     stalled_since: Option<String>,
     /// By when it should have succeeded, if it is overdue. Only commands that show jobs know this.
     overdue_since: Option<String>,
+    /// What its processes use while it runs. Only commands that show jobs know this.
+    usage_now: Option<UsageNowRecord>,
     #[serde(flatten)]
     details: Option<ExtraJobFields<'a>>,
 }
@@ -375,6 +378,7 @@ impl<'a> JobRecord<'a> {
             skipped_by: job.outcome().and_then(Outcome::skip_kind).map(SkipKind::as_str),
             stalled_since: job.stalled_since().map(iso_time),
             overdue_since: None,
+            usage_now: None,
             details: None,
         }
     }
@@ -382,6 +386,11 @@ impl<'a> JobRecord<'a> {
     /// Adds since when the job is overdue.
     pub(super) fn with_overdue(self, overdue: Option<Overdue>) -> Self {
         Self { overdue_since: overdue.map(|overdue| iso_time(overdue.expected)), ..self }
+    }
+
+    /// Adds what its processes use now.
+    pub(super) fn with_usage_now(self, usage_now: Option<UsageNowRecord>) -> Self {
+        Self { usage_now, ..self }
     }
 
     /// Adds all runs of the job, the result of its `on_finish` hook, its schedule and its artifacts.

@@ -14,6 +14,7 @@ use super::job_selection::SelectionFilter;
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::time_text::local_time;
+use super::usage_now::{RunningUsages, UsageNowRecord};
 use super::{safe_output, status_check};
 use crate::clock;
 use crate::model::result_value::ValueComparison;
@@ -39,8 +40,10 @@ pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus,
         print_list_header(&mut out, &columns)?;
     }
     while let Some(JobListPage { state, jobs, .. }) = &page {
-        for job in jobs.iter().filter_map(|id| state.job(*id)).filter(|job| listing.includes(job)) {
-            listing.print(&mut out, state, job, &columns)?;
+        let jobs = || jobs.iter().filter_map(|id| state.job(*id)).filter(|job| listing.includes(job));
+        let usages = RunningUsages::look(&mut site, jobs().filter(|_| options.json))?;
+        for job in jobs() {
+            listing.print(&mut out, state, job, &columns, usages.of(job, site.store.as_ref()))?;
         }
         page = pages.next_page(site.store.as_mut())?;
     }
@@ -88,11 +91,13 @@ impl Listing<'_> {
         site_state: &SiteState,
         job: &Job,
         columns: &ListColumns,
+        usage_now: Option<UsageNowRecord>,
     ) -> Result<(), CliError> {
         let waiting = site_state.wait_reason(job);
         let overdue = site_state.overdue_job(job, self.now);
         if self.options.json {
-            write_json(out, &JobRecord::new(job, waiting.as_ref(), self.now).with_overdue(overdue))
+            let record = JobRecord::new(job, waiting.as_ref(), self.now).with_overdue(overdue);
+            write_json(out, &record.with_usage_now(usage_now))
         } else {
             print_row(out, job, waiting.as_ref(), overdue, self.now, columns)
         }

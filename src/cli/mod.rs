@@ -76,6 +76,7 @@ mod store_command;
 mod summary_line;
 mod templates;
 mod time_text;
+mod usage_now;
 mod value_parsers;
 mod wait;
 mod worker;

@@ -137,7 +137,7 @@ pub use slow_run::{RunCircumstances, SlowReason, SlowRun, median};
 pub use source_state::{FileRules, RecordedSuccess, SourceChanges, SourceComparison, SourceState};
 pub use state_reader::{FileJob, FinishedJob, NeededJob, QueueInfo, StateReader};
 pub use terminal_input::{TerminalInput, WindowSize};
-pub use usage::{DiskUsage, TreeUsage, Usage};
+pub use usage::{DiskUsage, LiveUsage, TreeUsage, Usage};
 pub use value_placeholders::{ValuePlaceholder, for_each_text, plain_text, script_words};
 pub use variable_name::variable_name;
 pub use wait_reason::{WaitReason, due_at};

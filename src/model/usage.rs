@@ -50,6 +50,19 @@ pub struct DiskUsage {
     pub written: u64,
 }
 
+/// What all processes of a run use together while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveUsage {
+    /// The processor time so far, without that of background processes that have ended.
+    pub cpu: Duration,
+    /// The recent share of one processor, in percent; none before the second look.
+    pub cpu_percent: Option<u32>,
+    /// The memory that they have resident, in bytes. What they share counts for each of them.
+    pub memory: u64,
+    /// How many processes there are.
+    pub processes: usize,
+}
+
 /// A short form, because there is one for each run: microseconds, bytes, and bytes read and written. Earlier versions
 /// stored no usage of the tree.
 #[derive(Serialize, Deserialize)]

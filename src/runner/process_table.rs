@@ -133,13 +133,13 @@ impl ProcessTable {
 
 impl ProcessInfo {
     /// None if the process is gone or a zombie.
-    fn read(pid: Pid) -> Option<Self> {
+    pub(super) fn read(pid: Pid) -> Option<Self> {
         let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
         Self::parse_stat(pid, &String::from_utf8_lossy(&stat))
     }
 
     /// Parses `/proc/PID/stat`: `7 (name) S 1 42 …`. The name may contain any character, parentheses too.
-    fn parse_stat(pid: Pid, stat: &str) -> Option<Self> {
+    pub(super) fn parse_stat(pid: Pid, stat: &str) -> Option<Self> {
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
         let number = |nth: usize| fields.get(nth)?.parse::<i32>().ok();
         // A process whose main thread has ended shows as a zombie while its other threads still run.
@@ -160,6 +160,15 @@ impl ProcessInfo {
     /// Whether this process is its parent, because it spawned it or adopted it as a subreaper.
     fn is_our_child(&self) -> bool {
         self.parent == getpid().as_raw_pid()
+    }
+
+    /// The number of its tag. One that has only the variables of a tag is compared with these.
+    pub(super) fn tag_number(&self, tags: &[RunTag]) -> Option<u64> {
+        match self.lock_limit() {
+            Some(limit) if run_tag::is_run_tag(limit) => Some(limit),
+            Some(limit) if run_tag::is_detached(limit) => None,
+            _ => tags.iter().find(|tag| tag.matches_environment(self.environment())).map(RunTag::number),
+        }
     }
 
     fn is_detached(&self) -> bool {

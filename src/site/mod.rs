@@ -14,6 +14,7 @@ mod process_tags;
 mod reap;
 mod reconcile;
 mod respawn;
+mod run_usage;
 mod site_paths;
 mod store_copy;
 mod user;
@@ -35,6 +36,7 @@ pub use reconcile::{
     reconcile_with_file,
 };
 pub use respawn::{Respawn, WORKER_JOINED, ensure_schedule_worker, ensure_worker, keeps_schedules, respawn_worker};
+pub use run_usage::RunMonitor;
 pub use site_paths::SitePaths;
 pub(crate) use site_paths::hostname;
 pub use store_copy::{StoreLocation, copy_to_folder, copy_to_server};

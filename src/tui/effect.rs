@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{Command, Definition, JobId, QueueId, RunId, RunPeriod, WindowSize};
+use crate::model::{Command, Definition, JobId, QueueId, RunId, RunPeriod, WindowSize, WorkerInfo};
 use crate::site::GivenInputs;
 use crate::store::log::LogReader;
 
@@ -100,6 +100,9 @@ pub enum StoreRequest {
     SetWindowSize(WindowSize),
     /// Read what has changed in the store.
     ReadChanges,
+    /// Look at what these runs of these workers use; comes back as `Message::UsageSeen`.
+    #[expect(missing_docs, reason = "the runs and the workers")]
+    LookAtUsage { runs: Vec<RunId>, workers: Vec<WorkerInfo> },
     /// Check the workers, after one has died.
     CheckWorkers,
     /// Read `jobs.yaml` and the items of its jobs again; comes back as the reply to [`Intent::ReloadNow`].

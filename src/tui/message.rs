@@ -1,9 +1,12 @@
 //! The messages that the screen handles: input, changes in the store and on disk, answers to its effects.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::definition;
-use crate::model::{DesiredState, EventRecord, HookResult, JobId, Run, RunId, RunPeriod, RunSpan, SiteState};
+use crate::model::{
+    DesiredState, EventRecord, HookResult, JobId, LiveUsage, Run, RunId, RunPeriod, RunSpan, SiteState,
+};
 use crate::site::WorkerCheck;
 use crate::store::log::LogReader;
 use crate::store::{CommandResult, TerminalInputWriter};
@@ -74,6 +77,8 @@ pub enum Message {
     DueTimes(Box<DueHistory>),
     /// Lines that a search over all output has found.
     LogSearch(LogSearchResults),
+    /// What visible running jobs use, by their runs.
+    UsageSeen(HashMap<RunId, LiveUsage>),
     /// The output of a subscribed run has grown.
     OutputGrown,
     /// `jobs.yaml` was read again.

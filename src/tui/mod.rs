@@ -49,6 +49,7 @@ mod reply_text;
 mod results_table;
 pub mod role_colors;
 mod run_chart;
+mod run_usage;
 mod session;
 mod signals;
 pub mod sort_order;

@@ -23,6 +23,8 @@ struct SubscribedRun {
     input: TerminalInputWriter,
     /// Up to where the output was searched for progress reports.
     scanned: u64,
+    /// How much it has written.
+    written: u64,
     progress: JobProgress,
 }
 
@@ -49,7 +51,7 @@ impl OutputSubscriptions {
     /// The output of a run was opened.
     pub(super) fn open(&mut self, run: RunId, reader: LogReader, input: TerminalInputWriter) {
         if self.subscribed.binary_search(&run).is_ok() {
-            let mut subscribed = SubscribedRun { reader, input, scanned: 0, progress: JobProgress::None };
+            let mut subscribed = SubscribedRun { reader, input, scanned: 0, written: 0, progress: JobProgress::None };
             subscribed.scan(FIRST_SCAN_BYTES);
             self.runs.insert(run, subscribed);
         }
@@ -58,6 +60,16 @@ impl OutputSubscriptions {
     /// Searches new output for progress reports.
     pub(super) fn refresh(&mut self) {
         self.runs.values_mut().for_each(|run| run.scan(MAX_SCAN_BYTES));
+    }
+
+    /// The runs.
+    pub(super) fn runs(&self) -> &[RunId] {
+        &self.subscribed
+    }
+
+    /// How many bytes a run has written.
+    pub(super) fn written(&self, run: RunId) -> Option<u64> {
+        self.runs.get(&run).map(|run| run.written)
     }
 
     /// The progress that a run has reported.
@@ -75,6 +87,7 @@ impl SubscribedRun {
     fn scan(&mut self, max_bytes: u64) {
         // The output pane shows errors of the log.
         let Ok(written) = self.reader.len() else { return };
+        self.written = written;
         self.scanned = self.scanned.min(written).max(written.saturating_sub(max_bytes));
         let mut bytes = vec![0; usize::try_from(written - self.scanned).unwrap_or(0)];
         let (mut at, mut len) = (self.scanned, 0);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use ratatui::layout::Size;
 
 use crate::model::{Job, JobId, Phase, QueueId, WindowSize};
@@ -69,6 +70,12 @@ impl Screen {
             None => runs.extend(self.selected_job().as_ref().and_then(Job::current_run)),
         }
         self.subscriptions.subscribe(runs)
+    }
+
+    /// Asks what the visible running jobs use.
+    pub(super) fn ask_usage(&mut self, now: DateTime<Utc>) -> Option<Effect> {
+        let Self { usages, subscriptions, site, .. } = self;
+        usages.ask(subscriptions.runs(), || site.read(|site_state| site_state.workers().cloned().collect()), now)
     }
 
     /// Shows the running jobs of a queue, or of all queues, side by side.

@@ -25,6 +25,7 @@ use super::output_pane::OutputPane;
 use super::output_subscription::OutputSubscriptions;
 use super::overview::{MIN_QUEUES_TO_OPEN, Overview};
 use super::queue_stats::{QueueStats, SPARKLINE_CELLS, SiteStats};
+use super::run_usage::{RunUsage, RunUsages};
 use super::status_line::StatusLine;
 use super::theme::Appearance;
 use super::tiles::Tiles;
@@ -45,6 +46,8 @@ pub struct Screen {
     pub(super) tiles: Option<Tiles>,
     /// The visible running jobs.
     pub(super) subscriptions: OutputSubscriptions,
+    /// What they use.
+    pub(super) usages: RunUsages,
     pub(super) details: DetailsPane,
     /// The due times of the schedule of the selected job.
     pub(super) due_times: DueTimesPane,
@@ -132,6 +135,7 @@ impl Screen {
             output: OutputPane::default(),
             tiles: None,
             subscriptions: OutputSubscriptions::default(),
+            usages: RunUsages::default(),
             details: DetailsPane::default(),
             due_times: DueTimesPane::default(),
             stats: None,
@@ -187,6 +191,12 @@ impl Screen {
     /// The output of the selected job.
     pub(super) fn pane_mut(&mut self) -> &mut OutputPane {
         self.tiles.as_mut().and_then(Tiles::focused_mut).map_or(&mut self.output, |tile| &mut tile.pane)
+    }
+
+    /// What a job uses that is running.
+    pub(super) fn usage_of(&self, job: &Job) -> Option<RunUsage> {
+        let run = job.current_run()?;
+        Some(RunUsage { live: self.usages.of(run), output: self.subscriptions.written(run) })
     }
 
     /// The lists of the current queue.

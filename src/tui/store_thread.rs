@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::definition::{self, save};
-use crate::model::{Command, Definition, DuePage, Event, JobId, QueueId, Run, RunId, RunPeriod};
-use crate::site::{self, AppliedFile, Coalescer, Publishing, Reconciled, Respawn, SiteError, SitePaths, WorkerCheck};
+use crate::model::{Command, Definition, DuePage, Event, JobId, QueueId, Run, RunId, RunPeriod, WorkerInfo};
+use crate::site::{
+    self, AppliedFile, Coalescer, Publishing, Reconciled, Respawn, RunMonitor, SiteError, SitePaths, WorkerCheck,
+};
 use crate::store::log::{LogReader, WatchedRuns};
 use crate::store::{
     CommandResult, LivenessWatch, SaveLock, StateDir, Store, StoreError, Subscription, TerminalInputWriter,
@@ -40,6 +42,10 @@ pub struct StoreThread {
     ensure_worker: EnsureWorker,
     /// The paths for checking the workers. Without them, the workers aren't checked.
     paths: Option<SitePaths>,
+    /// Looks at what runs use, once a job is running.
+    run_monitor: Option<RunMonitor>,
+    /// Whether the last look has found something.
+    has_usage: bool,
     /// Reports the death of a worker.
     liveness_watch: Option<LivenessWatch>,
     messages: Sender<Message>,
@@ -61,6 +67,8 @@ impl StoreThread {
             store,
             ensure_worker,
             paths: None,
+            run_monitor: None,
+            has_usage: false,
             liveness_watch: None,
             messages,
             seq,
@@ -72,7 +80,7 @@ impl StoreThread {
         }
     }
 
-    /// Also checks the workers.
+    /// Also checks the workers, and looks at what runs use.
     #[must_use]
     pub fn with_worker_checks(self, paths: SitePaths) -> Self {
         Self { paths: Some(paths), ..self }
@@ -148,6 +156,7 @@ impl StoreThread {
                     | StoreRequest::SaveJob { .. }
                     | StoreRequest::SetWindowSize(_)
                     | StoreRequest::ReloadFile { .. }
+                    | StoreRequest::LookAtUsage { .. }
                     | StoreRequest::CheckWorkers => false,
                 };
                 if !is_stale {
@@ -183,6 +192,7 @@ impl StoreThread {
                 self.read_changes();
                 self.check_awaited_hook();
             }
+            StoreRequest::LookAtUsage { runs, workers } => self.look_at_usage(&runs, &workers),
             StoreRequest::CheckWorkers => drop(self.check_workers(true)),
             StoreRequest::ReloadFile { needs_worker } => self.reload_file(needs_worker),
         }
@@ -453,6 +463,17 @@ impl StoreThread {
             self.send(Message::RunSubscribed { run: *run, reader: Box::new(reader), input });
         }
         self.subscribed = runs;
+    }
+
+    fn look_at_usage(&mut self, runs: &[RunId], workers: &[WorkerInfo]) {
+        let Some(paths) = &self.paths else { return };
+        let monitor = self.run_monitor.get_or_insert_with(|| RunMonitor::new(paths.clone()));
+        let usages = monitor.look(workers, runs);
+        // Nothing is known of the runs of other machines.
+        let had_usage = std::mem::replace(&mut self.has_usage, !usages.is_empty());
+        if had_usage || self.has_usage {
+            self.send(Message::UsageSeen(usages));
+        }
     }
 
     fn send(&self, message: Message) {

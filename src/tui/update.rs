@@ -61,6 +61,7 @@ impl Screen {
                     search.add(results);
                 }
             }
+            Message::UsageSeen(usages) => self.usages.set(usages),
             Message::OutputGrown => {
                 self.subscriptions.refresh();
                 self.refresh_output();
@@ -96,6 +97,7 @@ impl Screen {
         // Subscribe before reading, so that no output is missed.
         effects.extend(self.sync_subscriptions());
         effects.extend(output_effects);
+        effects.extend(self.ask_usage(now));
         let needs_runs = self.shows_details() || self.shows_run_chart();
         let job = self.job_in_focus().filter(|_| needs_runs);
         effects.extend(self.details.show(job.as_ref()));

@@ -25,6 +25,7 @@ mod overdue;
 mod overview;
 mod pages;
 mod results;
+mod run_usage;
 mod schedules;
 mod tiles;
 mod time_gutter;

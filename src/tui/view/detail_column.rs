@@ -7,6 +7,7 @@ use crate::model::{Job, RunId, SiteState};
 use crate::text;
 use crate::tui::details_pane::RunHistory;
 use crate::tui::due_history::DueTimesPane;
+use crate::tui::run_usage::RunUsage;
 use crate::tui::sort_order::SortOrder;
 use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
@@ -33,6 +34,8 @@ pub(super) struct DetailColumn<'a> {
     pub(super) is_expanded: bool,
     /// The order of the lists.
     pub(super) sort: SortOrder,
+    /// What the job uses, if it is running.
+    pub(super) usage: Option<RunUsage>,
     pub(super) now: DateTime<Utc>,
     pub(super) width: usize,
 }

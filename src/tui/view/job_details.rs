@@ -11,6 +11,7 @@ use crate::tui::action::Action;
 use crate::tui::details_pane::RunHistory;
 use crate::tui::due_history::DueTimesPane;
 use crate::tui::layout::ScreenLayout;
+use crate::tui::run_usage::RunUsage;
 use crate::tui::sort_order::SortOrder;
 use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
@@ -38,6 +39,8 @@ pub(super) struct JobDetails<'a> {
     pub(super) is_expanded: bool,
     /// The order of the lists.
     pub(super) sort: SortOrder,
+    /// What it uses, if it is running.
+    pub(super) usage: Option<RunUsage>,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -65,6 +68,7 @@ impl JobDetails<'_> {
             shown_run: self.shown_run,
             is_expanded: self.is_expanded,
             sort: self.sort,
+            usage: self.usage,
             now: self.now,
             width,
         };
@@ -182,7 +186,10 @@ impl DetailColumn<'_> {
     fn findings(&self) -> Vec<DetailLine> {
         let theme = &self.appearance().theme;
         let Some(run) = self.job.result_run() else { return Vec::new() };
-        let Some(end) = run.end.as_ref() else { return Vec::new() };
+        let Some(end) = run.end.as_ref() else {
+            let usage = self.usage.map(|usage| usage.describe()).filter(|usage| !usage.is_empty());
+            return usage.map(|usage| self.wrapped("Uses   ", &usage, theme.dim)).unwrap_or_default();
+        };
         let mut lines = Vec::new();
         if let Some(cause) = end.cause.as_deref().filter(|cause| cause.is_informative()) {
             let style = self.appearance().outcome(&end.outcome).1;

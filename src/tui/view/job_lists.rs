@@ -10,6 +10,7 @@ use crate::tui::job_lists::JobLists;
 use crate::tui::layout::{LayoutKind, PHASES, ScreenLayout};
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::output_subscription::OutputSubscriptions;
+use crate::tui::run_usage::{RunUsage, RunUsages};
 use crate::tui::sort_order::SortOrder;
 use crate::tui::theme::Appearance;
 
@@ -25,6 +26,8 @@ pub(super) struct ListView<'a> {
     pub(super) queue: &'a QueueState,
     /// The reported progress of running jobs.
     pub(super) subscriptions: &'a OutputSubscriptions,
+    /// What running jobs use.
+    pub(super) usages: &'a RunUsages,
     pub(super) idle: IdleCheck<'a>,
 }
 
@@ -65,7 +68,11 @@ impl ListView<'_> {
             .zip(self.lists.offset(phase)..rows.len())
             .filter_map(|(line, index)| Some((line, site.job(rows.get(index)?)?)))
             .collect();
-        let columns = ColumnWidths::of(&jobs.iter().map(|(_, job)| *job), area.width, settings, now);
+        let jobs_shown = jobs.iter().map(|(_, job)| *job);
+        let mut columns = ColumnWidths::of(&jobs_shown, area.width, settings, now);
+        if phase == Phase::Running {
+            columns = columns.with_usage(jobs_shown, area.width, self.lists.shows_all_queues());
+        }
         for (line, job) in jobs {
             let cursor = match self.lists.selected_in(phase) == Some(job.id) {
                 true if focus.list == phase && !focus.output => RowCursor::Focused,
@@ -77,6 +84,9 @@ impl ListView<'_> {
                 job,
                 wait_reason: wait_reason.as_ref(),
                 overdue: site.overdue_job(job, now),
+                usage: job
+                    .current_run()
+                    .map(|run| RunUsage { live: self.usages.of(run), output: self.subscriptions.written(run) }),
                 progress: job.current_run().map(|run| self.subscriptions.progress(run)).unwrap_or_default(),
                 cursor,
                 is_marked: self.lists.marks().contains(&job.id),

@@ -8,6 +8,7 @@ use ratatui::style::{Modifier, Style};
 use crate::model::{Job, JobState, Outcome, Overdue, RunEnd, StopSignal, WaitReason, result_value};
 use crate::text;
 use crate::tui::output::JobProgress;
+use crate::tui::run_usage::RunUsage;
 use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 
@@ -34,6 +35,8 @@ pub(super) struct JobRow<'a> {
     /// By when it should have succeeded, if it is overdue.
     pub(super) overdue: Option<Overdue>,
     pub(super) progress: JobProgress,
+    /// What it uses, if it is running.
+    pub(super) usage: Option<RunUsage>,
     pub(super) cursor: RowCursor,
     pub(super) is_marked: bool,
     /// Whether the queue is shown, because the list contains jobs of several queues.
@@ -47,6 +50,8 @@ pub(super) struct ColumnWidths {
     time: usize,
     /// The width of the values; 0 if they are not shown.
     value: usize,
+    /// The width of what running jobs use; 0 if that is not shown.
+    usage: usize,
 }
 
 /// The parts of a row.
@@ -69,6 +74,9 @@ const SIGNS_WIDTH: usize = 3;
 
 /// Room for `overdue 04:00`.
 const MIN_NOTE_WIDTH: usize = 14;
+
+/// Room for a bar with `100% error`.
+const RUNNING_NOTE_WIDTH: usize = 24;
 
 /// Longer values are truncated.
 const MAX_VALUE_WIDTH: usize = 16;
@@ -98,7 +106,19 @@ impl ColumnWidths {
         let most = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
         let most = most.max(usize::from(width).saturating_sub(beside));
         let note = widest(finished_note).clamp(most.min(MIN_NOTE_WIDTH), most);
-        Self { note, time, value }
+        Self { note, time, value, usage: 0 }
+    }
+
+    /// Also shows what running jobs use, if no title is cut for that.
+    pub(super) fn with_usage<'a>(self, jobs: impl Iterator<Item = &'a Job>, width: u16, shows_queue: bool) -> Self {
+        let row = |job: &Job| {
+            let queue = if shows_queue { text::width(job.queue.as_str()) + 1 } else { 0 };
+            queue + text::width(&text::sanitize_line(&job.display_title()))
+        };
+        let title = jobs.map(row).max().unwrap_or(0).max(MIN_TITLE_WIDTH + 2);
+        let beside = SIGNS_WIDTH + title + RUNNING_NOTE_WIDTH + DURATION_WIDTH + 4;
+        let room = usize::from(width).saturating_sub(beside);
+        Self { usage: RunUsage::ROW_WIDTHS.into_iter().find(|usage| *usage <= room).unwrap_or(0), ..self }
     }
 }
 
@@ -145,7 +165,11 @@ pub(super) fn draw(
         }
     } else {
         painter.right(" ", over(Style::new()));
-        if !parts.duration.is_empty() {
+        if let Some(usage) = row.usage.filter(|_| columns.usage > 0) {
+            // The columns of all rows are below each other.
+            painter.right(&format!(" {:>DURATION_WIDTH$}", parts.duration), over(appearance.theme.active));
+            painter.right(&format!("{} ", usage.row_text(columns.usage)), over(appearance.theme.dim));
+        } else if !parts.duration.is_empty() {
             painter.right(&format!(" {}", parts.duration), over(appearance.theme.active));
         }
         let room = painter.room().saturating_sub(14).min(40);

@@ -210,6 +210,7 @@ impl Screen {
                 queue_id: self.queue.id(),
                 queue,
                 subscriptions: &self.subscriptions,
+                usages: &self.usages,
                 idle: self.idle_check(site, now),
             };
             view.draw_tabs(layout, buffer, targets);
@@ -250,6 +251,7 @@ impl Screen {
                 shown_run: self.output.run(),
                 is_expanded: self.lists.focus().details,
                 sort: self.lists.sort(),
+                usage: job.as_ref().and_then(|job| self.usage_of(job)),
                 now,
             };
             details.draw(&mut scroll, layout, buffer);

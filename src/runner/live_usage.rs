@@ -1,0 +1,139 @@
+//! What the processes of runs use while they run, seen by a process that did not start them. Nothing where there is no
+//! `/proc`.
+//!
+//! The processes of a run are the children of its worker that have its [`RunTag`], and their descendants. The kernel lists
+//! the children of a process, so that a look costs as much as the run has processes, however many others there are.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::process::Pid;
+
+use super::process_table::{ProcessIdentity, ProcessInfo};
+use super::run_tag::RunTag;
+use crate::model::LiveUsage;
+
+/// Looks at the processes of runs from time to time.
+#[derive(Debug, Default)]
+pub struct UsageMonitor {
+    /// The children of workers, and the number of the tag that each was found to have.
+    children: HashMap<ProcessIdentity, Option<u64>>,
+    /// The processor time of each run at the last look, by the number of its tag.
+    last: HashMap<u64, (Instant, Duration)>,
+}
+
+/// The times and the memory of one process.
+struct ProcessUsage {
+    identity: ProcessIdentity,
+    cpu: Duration,
+    memory: u64,
+}
+
+/// Two looks within this time don't tell the share of a processor: the kernel counts in hundredths of a second.
+const MIN_INTERVAL: Duration = Duration::from_millis(200);
+/// The most processes of a run that are looked at.
+const MAX_PROCESSES: usize = 1_000;
+
+impl UsageMonitor {
+    /// Looks at the runs with these tags, which the workers with these process ids have started. None for a run without
+    /// processes.
+    pub fn look(&mut self, workers: &[u32], tags: &[RunTag]) -> Vec<Option<LiveUsage>> {
+        let mut roots: HashMap<u64, Vec<i32>> = HashMap::new();
+        let mut seen = HashMap::new();
+        for pid in workers.iter().filter_map(|pid| i32::try_from(*pid).ok()).flat_map(children_of) {
+            let Some(process) = Pid::from_raw(pid).and_then(ProcessInfo::read) else { continue };
+            let known = self.children.get(&process.identity()).copied().flatten();
+            let number = known.or_else(|| process.tag_number(tags));
+            seen.insert(process.identity(), number);
+            if let Some(number) = number {
+                roots.entry(number).or_default().push(pid);
+            }
+        }
+        self.children = seen;
+        let now = Instant::now();
+        let usages: Vec<_> = tags.iter().map(|tag| self.usage_of(tag, roots.remove(&tag.number()), now)).collect();
+        let numbers: HashSet<u64> = tags.iter().map(RunTag::number).collect();
+        self.last.retain(|number, _| numbers.contains(number));
+        usages
+    }
+
+    fn usage_of(&mut self, tag: &RunTag, roots: Option<Vec<i32>>, now: Instant) -> Option<LiveUsage> {
+        let mut usage = LiveUsage::default();
+        let (mut next, mut visited) = (roots?, HashSet::new());
+        while let Some(pid) = next.pop() {
+            let Some(process) = ProcessUsage::read(pid) else { continue };
+            if usage.processes == MAX_PROCESSES || !visited.insert(process.identity) {
+                continue;
+            }
+            usage.processes += 1;
+            usage.cpu += process.cpu;
+            usage.memory = usage.memory.saturating_add(process.memory);
+            next.extend(children_of(pid));
+        }
+        let (before, cpu) = *self.last.entry(tag.number()).or_insert((now, usage.cpu));
+        let passed = now.duration_since(before);
+        if passed >= MIN_INTERVAL {
+            usage.cpu_percent = Some(percent(usage.cpu.saturating_sub(cpu), passed));
+            self.last.insert(tag.number(), (now, usage.cpu));
+        }
+        (usage.processes > 0).then_some(usage)
+    }
+}
+
+impl ProcessUsage {
+    fn read(pid: i32) -> Option<Self> {
+        Self::parse(Pid::from_raw(pid)?, &String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
+    }
+
+    /// Parses `/proc/PID/stat`. The time includes that of children that were waited for.
+    fn parse(pid: Pid, stat: &str) -> Option<Self> {
+        let identity = ProcessInfo::parse_stat(pid, stat)?.identity();
+        let fields: Vec<u64> = stat.rsplit_once(')')?.1.split_ascii_whitespace().map(parse_number).collect();
+        let ticks: u64 = fields.get(11..15)?.iter().sum();
+        let cpu = Duration::from_millis(ticks.saturating_mul(1000) / clock_ticks_per_second().max(1));
+        Some(Self { identity, cpu, memory: fields.get(21)?.saturating_mul(page_size() as u64) })
+    }
+}
+
+fn parse_number(field: &str) -> u64 {
+    field.parse().unwrap_or_default()
+}
+
+fn percent(cpu: Duration, passed: Duration) -> u32 {
+    let millis = passed.as_millis().max(1);
+    u32::try_from((cpu.as_millis() * 100 + millis / 2) / millis).unwrap_or(u32::MAX)
+}
+
+/// The children of a process, of each of its threads. None where the kernel doesn't list them.
+fn children_of(pid: i32) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_times_of_a_process_include_those_of_its_children() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194304 100 200 0 0 10 20 30 40 20 0 1 0 777 1000000 3 18446744073709551615";
+        let pid = Pid::from_raw(7).unwrap();
+        let usage = ProcessUsage::parse(pid, stat).unwrap();
+        assert_eq!(usage.cpu, Duration::from_millis(100 * 1000 / clock_ticks_per_second()));
+        assert_eq!(usage.memory, 3 * page_size() as u64);
+        assert!(ProcessUsage::parse(pid, "7 (a").is_none() && ProcessUsage::parse(pid, "7 (a) S 1 7").is_none());
+        assert_eq!(percent(Duration::from_millis(1500), Duration::from_secs(1)), 150);
+    }
+
+    #[test]
+    fn an_unknown_run_and_an_unknown_worker_use_nothing() {
+        let tag = RunTag::new(&[("SETLIST_TAG", std::ffi::OsStr::new("nowhere/run-1"))]);
+        let mut monitor = UsageMonitor::default();
+        assert_eq!(monitor.look(&[std::process::id(), u32::MAX, 0], &[tag]), [None]);
+    }
+}
