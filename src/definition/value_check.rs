@@ -63,17 +63,30 @@ fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Ve
         for placeholder in
             ValuePlaceholder::find_all(text).filter(|found| !is_needed(found.job, definition, job, queue))
         {
-            let name = placeholder.job;
-            let needed = job.needs.iter().map(|need| need.text.as_str());
-            let hint = match closest_name(name, needed) {
-                Some(known) => format!("did you mean {}?", quoted(&placeholder.text.replacen(name, known, 1))),
-                None => format!("add it: `needs: [{name}]`"),
-            };
-            let message = format!("{} is the value of a job that is not in `needs`", quoted(placeholder.text));
-            found.push(Mistake { placeholder: placeholder.text.to_owned(), message, hint });
+            found.push(not_needed(&placeholder, definition, job));
         }
     });
     found
+}
+
+/// What is wrong with a placeholder for a job that is not needed as one job.
+fn not_needed(placeholder: &ValuePlaceholder<'_>, definition: &Definition, job: &ParsedJob) -> Mistake {
+    let (name, text) = (placeholder.job, quoted(placeholder.text));
+    let needed = job.needs.iter().map(|need| need.text.as_str());
+    let (message, hint) = if definition.name.as_deref() == Some(name) {
+        let message = format!("{text} is the value of the job itself, which has none before it ends");
+        (message, "use the value of a job that it needs".to_owned())
+    } else if needed.clone().any(|known| known == name) {
+        let message = format!("{text} is not the value of one job: {} means several", quoted(name));
+        (message, format!("add one of them to `needs`, and use its value: {}", quoted(&format!("{name}[…]"))))
+    } else {
+        let hint = match closest_name(name, needed) {
+            Some(known) => format!("did you mean {}?", quoted(&placeholder.text.replacen(name, known, 1))),
+            None => format!("add it: `needs: [{name}]`"),
+        };
+        (format!("{text} is the value of a job that is not in `needs`"), hint)
+    };
+    Mistake { placeholder: placeholder.text.to_owned(), message, hint }
 }
 
 /// The texts that a shell runs for a job, with those of its conditions: a value in them would run as code.

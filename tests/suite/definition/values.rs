@@ -14,6 +14,15 @@ fn values_of_needed_jobs_may_be_used() {
 }
 
 #[test]
+fn values_of_no_single_job() {
+    assert_report(
+        "values_of_no_single_job",
+        "queues:\n  q:\n    - {id: own, command: [a, '${needs.own.value}']}\n    - {id: each, for_each: 1..3, run: b}\n    \
+         - {id: sum, needs: each, command: [c, '${needs.each.value}']}\n",
+    );
+}
+
+#[test]
 fn wrong_values() {
     assert_report(
         "wrong_values",
