@@ -4,7 +4,8 @@
 //! Each source is read once for a reading of `jobs.yaml`, so that all jobs see the same items. Their fingerprint is part
 //! of the version of the file: the file counts as changed when they do.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -223,7 +224,7 @@ fn find_files(folder: &Path, patterns: &[String]) -> Result<SourceItems, SourceE
     if let (true, Some(last)) = (found.len() > MAX_ITEMS, patterns.last()) {
         return Err(glob_error(last, GlobError::TooManyMatches));
     }
-    let base = common_folder(patterns);
+    let keys = FileKeys::new(patterns, &found);
     let (mut items, mut notes) = (Vec::with_capacity(found.len()), Vec::new());
     let (mut not_utf8, mut placeholders) = (Vec::new(), Vec::new());
     for path in &found {
@@ -235,8 +236,7 @@ fn find_files(folder: &Path, patterns: &[String]) -> Result<SourceItems, SourceE
             placeholders.push(text.to_owned());
             continue;
         }
-        let key = path.strip_prefix(&base).ok().and_then(Path::to_str).filter(|key| !key.is_empty()).unwrap_or(text);
-        items.push(SourceItem::new(text, key));
+        items.push(SourceItem::new(text, &keys.key(path, text)));
     }
     if found.is_empty() {
         let names: Vec<String> = patterns.iter().map(|pattern| quoted(pattern)).collect();
@@ -256,12 +256,33 @@ pub(super) fn is_ambiguous(text: &str) -> bool {
     text.contains("${needs.") || text.contains("${inputs.")
 }
 
-/// The folder that all patterns have in common, which is not part of the keys.
-fn common_folder(patterns: &[String]) -> PathBuf {
-    let folders: Vec<PathBuf> = patterns.iter().map(|pattern| file_glob::literal_folder(pattern)).collect();
-    let Some((first, others)) = folders.split_first() else { return PathBuf::new() };
-    let is_common = |ancestor: &&Path| others.iter().all(|other| other.starts_with(ancestor));
-    first.ancestors().find(is_common).unwrap_or(Path::new("")).to_owned()
+/// The keys of files. They depend on the first pattern, and not on those that follow, so that all keys stay the same when
+/// a pattern is added.
+struct FileKeys<'f> {
+    /// The folder of the first pattern without wildcards. It is not part of the keys of files in it.
+    folder: PathBuf,
+    /// The keys of the files in it, if there are others.
+    in_folder: HashSet<&'f Path>,
+}
+
+impl<'f> FileKeys<'f> {
+    fn new(patterns: &[String], files: &'f [PathBuf]) -> Self {
+        let folder = patterns.first().map(|pattern| file_glob::literal_folder(pattern)).unwrap_or_default();
+        let has_others = patterns.len() > 1 && files.iter().any(|file| !file.starts_with(&folder));
+        let in_folder =
+            files.iter().filter(|_| has_others).filter_map(|file| file.strip_prefix(&folder).ok()).collect();
+        Self { folder, in_folder }
+    }
+
+    /// The path from that folder to the file, or else all of its path.
+    fn key<'t>(&self, path: &'t Path, text: &'t str) -> Cow<'t, str> {
+        match path.strip_prefix(&self.folder).ok().and_then(Path::to_str).filter(|key| !key.is_empty()) {
+            Some(key) => key.into(),
+            // `in/b/x` has the key `b/x`, too.
+            None if self.in_folder.contains(path) => format!("./{text}").into(),
+            None => text.into(),
+        }
+    }
 }
 
 fn glob_error(pattern: &str, error: GlobError) -> SourceError {

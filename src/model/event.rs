@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Approval, Definition, DueRecord, EnvironmentId, ExpectationState, InputValues, Job, JobId, Overdue, PoolSizes,
-    QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport, ScheduleState, ScheduleTarget,
-    StopSignal, WaitConditions, WorkerId, WorkerInfo,
+    Approval, Definition, DueRecord, EnvironmentId, ExpectationState, InputValues, Job, JobId, Overdue, Phase,
+    PoolSizes, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport, ScheduleState,
+    ScheduleTarget, StopSignal, WaitConditions, WorkerId, WorkerInfo,
 };
 
 /// An event with its sequence number and time.
@@ -156,6 +156,15 @@ pub enum RemovalReason {
 }
 
 impl Event {
+    /// The job that it makes pending.
+    pub(super) fn made_pending(&self) -> Option<JobId> {
+        match self {
+            Self::Added { job } | Self::Restored { job } => (job.phase() == Phase::Pending).then_some(job.id),
+            Self::Requeued { job, .. } => Some(*job),
+            _ => None,
+        }
+    }
+
     /// Whether it only notes that a finished job has no entry in the file any more.
     pub fn is_removal_from_file(&self) -> bool {
         matches!(self, Self::Redefined { definition, .. } if definition.is_removed_from_file)

@@ -445,6 +445,17 @@ impl Definition {
         }
     }
 
+    /// Whether it has sources or outputs, which decide whether it is up to date.
+    pub(super) fn has_file_rules(&self) -> bool {
+        matches!(&self.call, Call::Script(script) if script.exec.files.is_some())
+    }
+
+    /// The entry and the item that it was made for, if it is an item that is no map.
+    pub(super) fn item(&self) -> Option<(&str, &str)> {
+        let values = self.matrix.as_deref().filter(|values| values.is_item)?;
+        Some((&values.entry, values.get("item")?))
+    }
+
     /// A definition that calls `call`, without title, arguments, name or tags.
     pub fn new<Kind>(call: impl IntoCall<Kind>) -> Self {
         Self {

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 use super::position::assign_positions;
 use super::{
-    Definition, DesiredQueue, DesiredState, Event, FileJob, Job, JobId, JobRef, JobState, Phase, QueueId,
+    Definition, DesiredQueue, DesiredState, Event, FileJob, Job, JobId, JobRef, JobState, NeededState, Phase, QueueId,
     QueueSettings, RemovalReason, ResolvedNeed, StateReader, ValueRead, WaitConditions,
 };
 
@@ -56,6 +56,7 @@ pub(super) fn reconcile<R: StateReader>(
     for queue in &matched {
         changes.reconcile_queue(queue)?;
     }
+    changes.requeue_dependents(&matched)?;
     if reader.pools()? != desired.pools {
         changes.events.push(Event::PoolsDefined { pools: desired.pools.clone() });
     }
@@ -94,22 +95,7 @@ struct MatchedQueue<'a> {
 impl<'a> MatchedQueue<'a> {
     fn load<R: StateReader>(reader: &R, desired: &'a DesiredQueue, next: &mut JobId) -> Result<Self, R::Error> {
         let file_jobs = reader.file_jobs(&desired.id)?;
-        let name = |(nth, file_job): (usize, &'_ FileJob)| Some((file_job.definition.name.clone()?, nth));
-        let by_name: HashMap<Arc<str>, usize, RandomState> = file_jobs.iter().enumerate().filter_map(name).collect();
-        // Jobs that were added by a command and then written into the file.
-        let adopted = |(nth, file_job): (usize, &FileJob)| {
-            let has_no_entry = file_job.definition.name.is_none() && file_job.removed.is_none();
-            has_no_entry.then_some((file_job.definition.digest?, nth))
-        };
-        let mut adopted: Vec<(i64, usize)> = file_jobs.iter().enumerate().filter_map(adopted).collect();
-        let mut find_match = |job: &Arc<Definition>| {
-            let named = by_name.get(job.name.as_deref()?).copied();
-            named.or_else(|| {
-                let at = adopted.iter().position(|(digest, _)| Some(*digest) == job.digest)?;
-                Some(adopted.remove(at).1)
-            })
-        };
-        let matches: Vec<_> = desired.jobs.iter().map(&mut find_match).collect();
+        let matches = match_entries(&desired.jobs, &file_jobs);
         let mut job_id = |index: &Option<usize>| {
             index.map_or_else(
                 || {
@@ -123,6 +109,50 @@ impl<'a> MatchedQueue<'a> {
         let ids = matches.iter().map(&mut job_id).collect();
         Ok(Self { desired, file_jobs, matches, ids })
     }
+}
+
+/// Finds the job of each entry, as its index.
+///
+/// A job is that of the entry with its name. But the job of an item is that of the same item first, so that it keeps its
+/// history when a change of the patterns of files changes its name. Jobs that were added by a command and then written into
+/// the file have the same digest.
+fn match_entries(entries: &[Arc<Definition>], file_jobs: &[FileJob]) -> Vec<Option<usize>> {
+    let name = |(nth, file_job): (usize, &'_ FileJob)| Some((file_job.definition.name.clone()?, nth));
+    let by_name: HashMap<Arc<str>, usize, RandomState> = file_jobs.iter().enumerate().filter_map(name).collect();
+    let named = |entry: &Definition| by_name.get(entry.name.as_deref()?).copied();
+    let mut is_free = vec![true; file_jobs.len()];
+    let mut take = |nth: usize| std::mem::replace(&mut is_free[nth], false).then_some(nth);
+    let same = |entry: &Definition, nth: usize| match (entry.item(), file_jobs[nth].definition.item()) {
+        (Some(item), Some(known)) => item == known,
+        _ => true,
+    };
+    let take_named = |entry: &Arc<Definition>| named(entry).filter(|nth| same(entry, *nth)).and_then(&mut take);
+    let mut matches: Vec<Option<usize>> = entries.iter().map(take_named).collect();
+    let unmatched: Vec<usize> = (0..entries.len()).filter(|nth| matches[*nth].is_none()).collect();
+    if unmatched.is_empty() || file_jobs.is_empty() {
+        return matches;
+    }
+    let items = file_jobs.iter().enumerate().filter_map(|(nth, file_job)| Some((file_job.definition.item()?, nth)));
+    let by_item: HashMap<(&str, &str), usize, RandomState> = items.collect();
+    for nth in &unmatched {
+        let found = entries[*nth].item().and_then(|item| by_item.get(&item));
+        matches[*nth] = found.and_then(|found| take(*found));
+    }
+    let adopted = |(nth, file_job): (usize, &FileJob)| {
+        let has_no_entry = file_job.definition.name.is_none() && file_job.removed.is_none();
+        has_no_entry.then_some((file_job.definition.digest?, nth))
+    };
+    let mut adopted: Vec<(i64, usize)> = file_jobs.iter().enumerate().filter_map(adopted).collect();
+    for nth in unmatched {
+        let entry = &entries[nth];
+        if matches[nth].is_none() && entry.name.is_some() {
+            matches[nth] = named(entry).and_then(&mut take).or_else(|| {
+                let at = adopted.iter().position(|(digest, _)| Some(*digest) == entry.digest)?;
+                take(adopted.remove(at).1)
+            });
+        }
+    }
+    matches
 }
 
 /// Job ids by queue and name.
@@ -167,7 +197,7 @@ impl<R: StateReader> ChangeCollector<'_, R> {
         if current.as_ref() != Some(&settings) {
             self.events.push(Event::QueueDefined { queue: desired.id.clone(), settings });
         }
-        self.remove_missing(desired, file_jobs)?;
+        self.remove_missing(file_jobs, matches)?;
         let jobs: Vec<Option<&FileJob>> = matches.iter().map(|index| index.map(|index| &file_jobs[index])).collect();
         let positions: Vec<_> = jobs.iter().map(|file_job| file_job.map(|file_job| file_job.position)).collect();
         let positions = assign_positions(&positions, self.reader.last_position(&desired.id)?);
@@ -181,13 +211,15 @@ impl<R: StateReader> ChangeCollector<'_, R> {
     }
 
     /// Removes the pending jobs whose entry is no longer in the file.
-    fn remove_missing(&mut self, desired: &DesiredQueue, file_jobs: &[FileJob]) -> Result<(), R::Error> {
+    fn remove_missing(&mut self, file_jobs: &[FileJob], matches: &[Option<usize>]) -> Result<(), R::Error> {
         if file_jobs.is_empty() {
             return Ok(());
         }
-        let in_file: HashSet<_, RandomState> = desired.jobs.iter().map(|definition| &definition.name).collect();
-        let is_missing = |job: &&FileJob| job.definition.name.is_some() && !in_file.contains(&job.definition.name);
-        for job in file_jobs.iter().filter(|job| job.removed.is_none()).filter(is_missing) {
+        let mut is_in_file = vec![false; file_jobs.len()];
+        matches.iter().flatten().for_each(|nth| is_in_file[*nth] = true);
+        let jobs = file_jobs.iter().zip(is_in_file);
+        let is_missing = |job: &FileJob| job.removed.is_none() && job.definition.name.is_some();
+        for (job, _) in jobs.filter(|(job, is_in_file)| !is_in_file && is_missing(job)) {
             match job.phase {
                 _ if self.reserved.contains(&job.id) => self.deferred = true,
                 Phase::Pending => self.events.push(Event::Removed { job: job.id, reason: RemovalReason::NotInFile }),
@@ -321,6 +353,38 @@ impl<R: StateReader> ChangeCollector<'_, R> {
     fn requeue(&mut self, job: JobId, definition: &Definition) {
         let wait = WaitConditions::initial(&definition.scheduling, self.now);
         self.events.push(Event::Requeued { job, requested: false, wait });
+    }
+
+    /// Makes finished jobs with sources or outputs pending if they need a job that this makes pending, such as that of a
+    /// new item. Whether they run is decided by their files when their turn comes.
+    fn requeue_dependents(&mut self, queues: &[MatchedQueue<'_>]) -> Result<(), R::Error> {
+        let mut dependents: HashMap<JobId, Vec<(JobId, &Arc<Definition>)>> = HashMap::new();
+        for MatchedQueue { desired, file_jobs, matches, .. } in queues {
+            for (definition, nth) in desired.jobs.iter().zip(matches) {
+                let Some(job) = nth.map(|nth| &file_jobs[nth]) else { continue };
+                let can_change = job.phase == Phase::Finished && job.removed.is_none() && definition.has_file_rules();
+                if can_change && !definition.scheduling.needs.is_empty() {
+                    for need in self.resolve_needs(definition)? {
+                        dependents.entry(need.job).or_default().push((job.id, definition));
+                    }
+                }
+            }
+        }
+        if dependents.is_empty() {
+            return Ok(());
+        }
+        let mut next: Vec<JobId> = self.events.iter().filter_map(Event::made_pending).collect();
+        let mut visited: HashSet<JobId> = next.iter().copied().collect();
+        while let Some(needed) = next.pop() {
+            for (id, definition) in dependents.remove(&needed).unwrap_or_default() {
+                let Some(job) = self.reader.job(id)? else { continue };
+                if NeededState::of(&job.state, false) == NeededState::Succeeded && visited.insert(id) {
+                    self.requeue(id, definition);
+                    next.push(id);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Restores a removed job. A request made before its removal is dropped, because reconciliation starts nothing.

@@ -3,6 +3,7 @@
 mod backend_site;
 #[macro_use]
 mod each_backend;
+mod changing_items;
 mod expectations;
 mod freshness;
 mod inputs;

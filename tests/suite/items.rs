@@ -66,6 +66,29 @@ fn a_file_that_appears_becomes_a_job_and_the_others_stay_done() {
 }
 
 #[test]
+fn another_pattern_renames_no_job_and_history_survives_another_folder() {
+    let site = site_with(&["a.mp4", "b.mp4"]);
+    site.ok(&["process", "films", "--quiet"]);
+    let first = site.job("films/encode[a.mp4]");
+    calls(&site);
+    fs::create_dir(site.join("more")).unwrap();
+    site.write("more/b.mp4", "");
+    let patterns = |patterns: &str| {
+        site.write("jobs.yaml", &FILMS.replace("\"in/*.mp4\"", patterns));
+        site.ok(&["process", "films", "--quiet"]);
+        calls(&site)
+    };
+    assert_eq!(patterns("[\"in/*.mp4\", \"more/*.mp4\"]"), ["more/b.mp4"]);
+    assert_eq!(site.job("films/encode[a.mp4]"), first);
+    assert_eq!(site.job("films/check[more%2Fb.mp4]")["outcome"], "succeeded");
+    // The names start after the folder of the first pattern, so these change. The jobs stay the same.
+    assert_eq!(patterns("[\"more/*.mp4\", \"in/*.mp4\"]"), Vec::<String>::new());
+    let renamed = site.job("films/encode[in%2Fa.mp4]");
+    assert_eq!((&renamed["id"], &renamed["started"]), (&first["id"], &first["started"]));
+    assert_eq!(states(&site).len(), 7);
+}
+
+#[test]
 fn the_pending_job_of_a_file_that_vanishes_is_removed_and_a_finished_one_is_kept() {
     let site = site_with(&["a.mp4", "b.mp4"]);
     site.ok(&["process", "films", "--quiet"]);

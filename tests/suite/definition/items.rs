@@ -176,6 +176,17 @@ fn files_are_sorted_and_named_after_the_folders_with_wildcards() {
     assert_eq!(names("'in/*/'"), ["e[sub]"]);
     assert_eq!(names("'*/*/?.mp4'"), ["e[in%2Fsub%2Fd.mp4]"]);
     assert_eq!(names(&format!("'{}/in/?.mp4'", folder.display())), ["e[b.mp4]"]);
+    // Another pattern changes no names: those of other folders are whole paths.
+    fs::create_dir(folder.join("more")).unwrap();
+    fs::write(folder.join("more/b.mp4"), "").unwrap();
+    let both = ["e[a%20b.mp4]", "e[b.mp4]", "e[more%2Fb.mp4]"];
+    assert_eq!(names("['in/*.mp4', 'more/*.mp4']"), both);
+    assert_eq!(names("['in/*.mp4', 'more/*.mp4', '*.mp4', 'in/sub/d.mp4']")[..2], both[..2]);
+    assert_eq!(names("['more/*.mp4', 'in/b.mp4']"), ["e[in%2Fb.mp4]", "e[b.mp4]"]);
+    fs::create_dir(folder.join("in/more")).unwrap();
+    fs::write(folder.join("in/more/b.mp4"), "").unwrap();
+    assert_eq!(names("['in/more/*', 'more/*']"), ["e[b.mp4]", "e[more%2Fb.mp4]"]);
+    assert_eq!(names("['in/m*/*', 'more/*']"), ["e[more%2Fb.mp4]", "e[.%2Fmore%2Fb.mp4]"]);
 }
 
 #[test]
