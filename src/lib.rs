@@ -85,6 +85,7 @@
 //! | what happens at a due time | `model/due_times.rs` (decided), `due_outcomes.rs` (how its run ended), `recurrence.rs` (when) |
 //! | the delay of retries | `model/retry.rs` |
 //! | the environment of a job | `runner/variables.rs` (order), `worker/setlist_variables.rs` (`SETLIST_…`), `worker/environment_cache.rs` (the user's) |
+//! | what running jobs use | `runner/live_usage.rs`, `site/run_usage.rs`; shown by `tui/run_usage.rs` and `cli/usage_now.rs` |
 //! | signals of cancel, kill and timeout | `runner/run_process.rs` |
 //! | when a worker exits | `worker/event_loop.rs` |
 //! | when the needs of a job are met | `model/needed_state.rs`; counted in `model/need_index.rs` and `store/sqlite/need_rows.rs` |

@@ -13,7 +13,10 @@ use crate::temp_site::TempSite;
 /// The beginning of each sentence, and the tests that run it.
 const TESTS: [(&str, &[&str]); 41] = [
     ("A new job becomes pending, a removed", &["a_saved_file_adds_removes_and_keeps_jobs"]),
-    ("A finished job becomes pending again only if", &["only_a_changed_script_runs_again"]),
+    (
+        "A finished job becomes pending again only if",
+        &["only_a_changed_script_runs_again", "a_finished_job_with_sources_is_checked_again_when_an_item_comes"],
+    ),
     ("A change to a running job", &["process_includes_a_change_of_the_last_running_job"]),
     ("A file with errors changes nothing", &["a_file_with_errors_changes_nothing"]),
     ("Two `setlist process` share", &["two_processes_share_a_queue_within_its_limit"]),
