@@ -66,6 +66,29 @@ fn a_file_that_appears_becomes_a_job_and_the_others_stay_done() {
 }
 
 #[test]
+fn a_summary_with_sources_runs_again_when_a_file_appears() {
+    let site = TempSite::with(
+        r#"
+queues:
+  q:
+    jobs:
+      - {id: encode, for_each: {glob: "in/*"}, run: 'cp "$SETLIST_ITEM" "out-$SETLIST_ITEM_NAME"'}
+      - {id: sum, needs: encode, sources: "out-*", run: 'ls out-* | wc -l | tee -a calls'}
+      - {id: mail, needs: encode, run: 'echo mail >> calls'}
+"#,
+    );
+    fs::create_dir(site.join("in")).unwrap();
+    site.write("in/a", "");
+    site.ok(&["process", "q", "--quiet"]);
+    assert_eq!(calls(&site), ["1", "mail"]);
+    site.write("in/b", "");
+    site.ok(&["process", "q", "--quiet"]);
+    assert_eq!(calls(&site), ["2"], "after the job of the new file; without sources, it stays finished");
+    site.ok(&["process", "q", "--quiet"]);
+    assert_eq!(calls(&site), Vec::<String>::new());
+}
+
+#[test]
 fn another_pattern_renames_no_job_and_history_survives_another_folder() {
     let site = site_with(&["a.mp4", "b.mp4"]);
     site.ok(&["process", "films", "--quiet"]);

@@ -15,7 +15,7 @@ const TESTS: [(&str, &[&str]); 41] = [
     ("A new job becomes pending, a removed", &["a_saved_file_adds_removes_and_keeps_jobs"]),
     (
         "A finished job becomes pending again only if",
-        &["only_a_changed_script_runs_again", "a_finished_job_with_sources_is_checked_again_when_an_item_comes"],
+        &["only_a_changed_script_runs_again", "a_summary_with_sources_runs_again_when_a_file_appears"],
     ),
     ("A change to a running job", &["process_includes_a_change_of_the_last_running_job"]),
     ("A file with errors changes nothing", &["a_file_with_errors_changes_nothing"]),
