@@ -78,16 +78,18 @@ impl RunUsage {
         format!("{processes} {output:>13}")
     }
 
-    /// All of it in words: `85% CPU, 3.2s in all, 120 MiB memory, 2 processes, 3.4 MiB output`.
+    /// All of it in words: `85% CPU, 120 MiB memory, 3.4 MiB output, 3.2s CPU time, 2 processes`.
     pub(super) fn describe(&self) -> String {
         let mut parts = Vec::new();
         if let Some(live) = self.live {
             parts.extend(live.cpu_percent.map(|percent| format!("{percent}% CPU")));
-            parts.push(format!("{} CPU time", text::duration(live.cpu)));
             parts.push(format!("{} memory", text::bytes(live.memory)));
-            parts.extend((live.processes > 1).then(|| text::count_noun(live.processes, "process")));
         }
         parts.extend(self.output.map(|output| format!("{} output", text::bytes(output))));
+        if let Some(live) = self.live {
+            parts.push(format!("{} CPU time", text::duration(live.cpu)));
+            parts.extend((live.processes > 1).then(|| text::count_noun(live.processes, "process")));
+        }
         parts.join(", ")
     }
 }

@@ -9,6 +9,7 @@ use crate::text;
 use crate::tui::job_lists::JobLists;
 use crate::tui::layout::{LayoutKind, PHASES, ScreenLayout};
 use crate::tui::mouse::{ClickTarget, ClickTargets};
+use crate::tui::output::JobProgress;
 use crate::tui::output_subscription::OutputSubscriptions;
 use crate::tui::run_usage::{RunUsage, RunUsages};
 use crate::tui::sort_order::SortOrder;
@@ -71,7 +72,9 @@ impl ListView<'_> {
         let jobs_shown = jobs.iter().map(|(_, job)| *job);
         let mut columns = ColumnWidths::of(&jobs_shown, area.width, settings, now);
         if phase == Phase::Running {
-            columns = columns.with_usage(jobs_shown, area.width, self.lists.shows_all_queues());
+            let has_bar = |run| self.subscriptions.progress(run) != JobProgress::None;
+            let has_bars = jobs.iter().filter_map(|(_, job)| job.current_run()).any(has_bar);
+            columns = columns.with_usage(jobs_shown, area.width, self.lists.shows_all_queues(), has_bars);
         }
         for (line, job) in jobs {
             let cursor = match self.lists.selected_in(phase) == Some(job.id) {

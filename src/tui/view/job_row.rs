@@ -75,8 +75,8 @@ const SIGNS_WIDTH: usize = 3;
 /// Room for `overdue 04:00`.
 const MIN_NOTE_WIDTH: usize = 14;
 
-/// Room for a bar with `100% error`.
-const RUNNING_NOTE_WIDTH: usize = 24;
+/// Room for `stalled 59 min`, and for a bar with `100% error`.
+const RUNNING_NOTE_WIDTHS: [usize; 2] = [14, 24];
 
 /// Longer values are truncated.
 const MAX_VALUE_WIDTH: usize = 16;
@@ -110,13 +110,19 @@ impl ColumnWidths {
     }
 
     /// Also shows what running jobs use, if no title is cut for that.
-    pub(super) fn with_usage<'a>(self, jobs: impl Iterator<Item = &'a Job>, width: u16, shows_queue: bool) -> Self {
+    pub(super) fn with_usage<'a>(
+        self,
+        jobs: impl Iterator<Item = &'a Job>,
+        width: u16,
+        shows_queue: bool,
+        has_bars: bool,
+    ) -> Self {
         let row = |job: &Job| {
             let queue = if shows_queue { text::width(job.queue.as_str()) + 1 } else { 0 };
             queue + text::width(&text::sanitize_line(&job.display_title()))
         };
         let title = jobs.map(row).max().unwrap_or(0).max(MIN_TITLE_WIDTH + 2);
-        let beside = SIGNS_WIDTH + title + RUNNING_NOTE_WIDTH + DURATION_WIDTH + 4;
+        let beside = SIGNS_WIDTH + title + RUNNING_NOTE_WIDTHS[usize::from(has_bars)] + DURATION_WIDTH + 4;
         let room = usize::from(width).saturating_sub(beside);
         Self { usage: RunUsage::ROW_WIDTHS.into_iter().find(|usage| *usage <= room).unwrap_or(0), ..self }
     }
