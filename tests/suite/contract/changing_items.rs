@@ -138,7 +138,6 @@ fn a_finished_job_with_sources_is_checked_again_when_an_item_comes(backend: &Bac
     }
     let names = ["index", "sum", "mail", "failed", "other"];
     run(&mut *store, "failed", failed());
-    accept(&mut *store, process());
     run(&mut *store, "other", Outcome::Succeeded);
     accept(&mut *store, reconcile("2", 1, jobs(&["a", "b"])));
     let pending = |store: &mut dyn Store| {

@@ -28,7 +28,7 @@ fn the_list_and_the_details_show_it_while_a_job_runs() {
     assert!(!row("Encode another film").contains("CPU"), "nothing is known of it:\n{text}");
     let end = |name: &str| row(name).find(" out ").map(|at| row(name)[..at].chars().count());
     assert_eq!(end("Encode the film"), end("Encode another film"), "{text}");
-    assert!(text.contains("Uses   185% CPU, 120 MiB memory, 8 B output, 3.2s CPU time, 3 processes"), "{text}");
+    assert!(text.contains("Uses   185% CPU, 120 MiB memory, 8 B output, 3.2s CPU time"), "{text}");
     harness.end(first, setlist::model::Outcome::Succeeded);
     harness.end(second, setlist::model::Outcome::Succeeded);
     assert!(!harness.text().contains("185%"), "{}", harness.text());
@@ -37,14 +37,14 @@ fn the_list_and_the_details_show_it_while_a_job_runs() {
 #[test]
 fn a_title_is_not_cut_for_it() {
     let title = "A long title that leaves no room for other columns";
-    for (width, height, is_shown) in [(80, 24, false), (120, 40, false), (200, 60, false), (250, 80, true)] {
+    for (width, height) in [(80, 24), (120, 40), (200, 60), (250, 80)] {
         let mut harness = ScreenHarness::new(vec![queue("q", 1, 0, &[("a", title)])], width, height);
         harness.process("q");
         let (_, run) = harness.start("q");
         harness.send(Message::UsageSeen([(run, usage())].into()));
         let text = harness.text();
-        let row = text.lines().find(|line| line.contains("A long title")).unwrap_or_else(|| panic!("{text}"));
-        assert_eq!(row.contains("185% CPU"), is_shown, "{width}x{height}:\n{text}");
+        let is_row = |line: &&str| line.contains('▸') && line.contains("A long title");
+        let row = text.lines().find(is_row).unwrap_or_else(|| panic!("{text}"));
         assert!(row.contains(title) || !row.contains("CPU"), "{width}x{height}:\n{text}");
         assert!(row.contains(title) || width == 80, "{width}x{height}:\n{text}");
         if width < 200 {
