@@ -7,7 +7,7 @@ use crate::temp_site::TempSite;
 #[test]
 fn the_processes_of_a_running_job_are_measured_together() {
     let site = TempSite::with(
-        r#"
+        r"
 queues:
   q:
     parallel: 2
@@ -18,7 +18,7 @@ queues:
           (setsid sh -c 'while [ ! -e go ]; do :; done' &) 
           until [ -e go ]; do sleep 0.05; done
       - {id: idle, run: 'until [ -e go ]; do sleep 0.05; done'}
-"#,
+",
     );
     site.ok(&["start", "q"]);
     let busy = site.wait_until("q/busy", |job| job["usage_now"]["cpu_ms"].as_u64().is_some_and(|cpu| cpu >= 100));
