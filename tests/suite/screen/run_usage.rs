@@ -18,7 +18,6 @@ fn the_list_and_the_details_show_it_while_a_job_runs() {
     harness.process("films");
     let (first, second) = (harness.start("films"), harness.start("films"));
     harness.append_output(first.1, "frame 1\n");
-    harness.keys("<Tab>");
     harness.advance_seconds(1);
     harness.send(Message::UsageSeen([(first.1, usage())].into()));
     let text = harness.text();
