@@ -66,8 +66,8 @@ impl Drop for Pooler {
 fn behind_a_pooler_a_worker_looks_for_changes_and_says_so() {
     let Some(mut queue) = SetlistQueue::on_shared_server(1) else { return };
     let Some(pooler) = Pooler::start(&postgres_server::socket()) else { return };
-    let pooled = postgres_server::url(pooler.folder.path(), queue.direct.address.site());
-    queue.machines[0].address = ServerAddress::parse(&pooled).unwrap();
+    let address = postgres_server::url(pooler.folder.path(), queue.direct.address.site());
+    queue.machines[0].address = ServerAddress::parse(&address).unwrap();
     let mut worker = queue.start_worker(0);
     worker.wait_for_log("", "looking for changes each second instead");
     let added: Vec<u64> = (0..3).map(|_| queue.add().unwrap()).collect();

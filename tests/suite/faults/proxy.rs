@@ -143,7 +143,7 @@ impl Pump {
     /// Forwards messages until an end is closed.
     fn run(mut self) {
         let mut buffer = Vec::new();
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = vec![0; 64 * 1024];
         // The first message of a client has no type.
         let mut has_type = self.direction == Direction::ToClient;
         loop {
