@@ -95,6 +95,8 @@
 //! | how a command finds jobs (`queue/name`, `#7`, `@last`; `queue/*`, `--tag`, `--query`) | `cli/job_lookup.rs`; `cli/job_selection.rs` |
 //! | a form of a duration, size, count or quoted command | `text` |
 //! | another store | the trait [`store::Store`] (`store/backend.rs`), `site/open.rs`; which server has a site: `store/server_record.rs` |
+//! | what happens while a server is away | `store/postgres/session.rs` (connects again), `tui/store_thread/outage.rs` (the screen), `cli/change_waiter.rs` (commands), `worker/event_loop.rs` |
+//! | what is typed into the terminal of a job | `tui/typing.rs`, `store/terminal_input.rs`; on another machine: `store/postgres/input_sender.rs`, `input_receiver.rs` |
 //! | which copy of `jobs.yaml` is in force for several machines | `site/reconcile.rs` |
 //! | wrapping of lines | `tui/output/line_wrapping.rs` |
 //!

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::error::CliError;
+use super::error::{CliError, warn};
 use super::open_site::OpenSite;
-use crate::store::{LivenessWatch, NotifyFn, Subscription};
+use crate::store::{LivenessWatch, MAX_OUTAGE, NotifyFn, OutageEvent, Store, Subscription};
+use crate::text;
 
 /// The maximum wait, in case a change notification is lost or a worker can't be monitored.
 const FALLBACK_INTERVAL: Duration = Duration::from_secs(60);
@@ -22,8 +23,19 @@ pub(super) struct ChangeWaiter {
     _subscriptions: (Subscription, LivenessWatch),
 }
 
+/// From now on waits so long while the server of a site is away, and says so when that begins and ends.
+pub(super) fn tolerate_outages(store: &mut dyn Store, at_most: Duration) {
+    let report = |event: &OutageEvent| match event {
+        OutageEvent::Began { host } => warn(&format!("{} can't be reached; trying again", text::sanitize_line(host))),
+        OutageEvent::Ended { host } => warn(&format!("{} can be reached again", text::sanitize_line(host))),
+    };
+    store.tolerate_outages(at_most, Box::new(report));
+}
+
 impl ChangeWaiter {
-    pub(super) fn subscribe(site: &OpenSite) -> Result<Self, CliError> {
+    /// Also waits from now on while the server of the site is away.
+    pub(super) fn subscribe(site: &mut OpenSite) -> Result<Self, CliError> {
+        tolerate_outages(site.store.as_mut(), MAX_OUTAGE);
         let (sender, notifications) = channel();
         let worker_died = Arc::new(AtomicBool::new(false));
         let notify: NotifyFn = Arc::new(move || {

@@ -16,7 +16,7 @@ use crate::text::count_noun;
 pub(super) fn drain(mut site: OpenSite, args: &DrainArgs) -> Result<ExitStatus, CliError> {
     let now = site.store.clock().now();
     let commands: Vec<Command> = args.workers.iter().map(|worker| Command::Drain { worker: *worker }).collect();
-    let changes = if args.wait { Some(ChangeWaiter::subscribe(&site)?) } else { None };
+    let changes = if args.wait { Some(ChangeWaiter::subscribe(&mut site)?) } else { None };
     let mut out = safe_output::stdout();
     let mut exit = ExitStatus::Success;
     for (worker, result) in args.workers.iter().zip(site.store.execute(&commands, now)?) {

@@ -13,11 +13,12 @@ use super::job_args::JobFilterArgs;
 use super::json_records::{RunOfJobRecord, write_json};
 use super::log::jobs_of;
 use super::open_site::OpenSite;
-use super::run_feed::{is_since, runs_of, time_before};
+use super::run_feed::{is_since, machines_of, runs_of, time_before};
 use super::time_text::{iso_time, local_time};
 use super::{safe_output, value_parsers};
 use crate::clock;
 use crate::model::{Exit, Job, Run, RunCircumstances, RunEnd, SlowRun, Usage, median, plain_text};
+use crate::store::WorkerMachines;
 use crate::text;
 
 /// Arguments of `setlist history`.
@@ -40,7 +41,7 @@ pub(super) struct HistoryArgs {
 }
 
 /// The columns of the CSV.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "job",
     "run",
     "run_id",
@@ -59,6 +60,7 @@ const COLUMNS: [&str; 18] = [
     "error",
     "cause",
     "peak_memory_exact",
+    "machine",
 ];
 
 /// Prints the runs of jobs.
@@ -74,16 +76,17 @@ pub(super) fn history(mut site: OpenSite, args: &HistoryArgs) -> Result<ExitStat
     let mut has_run = false;
     for job in &jobs {
         let all = runs_of(site.store.as_mut(), job)?;
+        let machines = machines_of(site.store.as_mut(), &all)?;
         let runs: Vec<&Run> = all.iter().filter(|run| since.is_none_or(|since| is_since(run, since))).collect();
         if !args.csv && !args.json && !runs.is_empty() {
-            print_table(&mut out, job, &all, &runs, has_run)?;
+            print_table(&mut out, job, (&all, &machines), &runs, has_run)?;
         }
         has_run |= !runs.is_empty();
         for run in &runs {
             if args.csv {
-                writeln!(out, "{}", csv_row(job, run))?;
+                writeln!(out, "{}", csv_row(job, run, machines.get(&run.worker)))?;
             } else if args.json {
-                write_json(&mut out, &RunOfJobRecord::new(job, run))?;
+                write_json(&mut out, &RunOfJobRecord::new(job, run, &machines))?;
             }
         }
     }
@@ -96,13 +99,25 @@ pub(super) fn history(mut site: OpenSite, args: &HistoryArgs) -> Result<ExitStat
 }
 
 /// Prints the runs of a job and what is usual.
-fn print_table(out: &mut impl Write, job: &Job, all: &[Run], runs: &[&Run], has_printed: bool) -> Result<(), CliError> {
+fn print_table(
+    out: &mut impl Write,
+    job: &Job,
+    (all, machines): (&[Run], &WorkerMachines),
+    runs: &[&Run],
+    has_printed: bool,
+) -> Result<(), CliError> {
     let gap = if has_printed { "\n" } else { "" };
     writeln!(out, "{gap}{}  {}", job.id, text::sanitize_line(&job.path()))?;
     writeln!(
         out,
-        "{:>5}  {:<19}  {:<11}  {:>8}  {:>8}  {:>15}  RESULT",
-        "RUN", "STARTED", "OUTCOME", "TOOK", "CPU", "MEMORY"
+        "{:>5}  {:<19}  {:<11}  {:>8}  {:>8}  {:>15}  {}RESULT",
+        "RUN",
+        "STARTED",
+        "OUTCOME",
+        "TOOK",
+        "CPU",
+        "MEMORY",
+        machine_cell("MACHINE", machines)
     )?;
     let now = clock::now();
     for run in runs {
@@ -117,8 +132,9 @@ fn print_table(out: &mut impl Write, job: &Job, all: &[Run], runs: &[&Run], has_
         let (started, took) = (local_time(run.started), text::duration(took));
         let result = text::sanitize_line(&result_text(end));
         let line = format!(
-            "{:>5}  {started:<19}  {outcome:<11}  {took:>8}  {cpu:>8}  {memory:>15}  {result}{mark}",
-            run.attempt
+            "{:>5}  {started:<19}  {outcome:<11}  {took:>8}  {cpu:>8}  {memory:>15}  {}{result}{mark}",
+            run.attempt,
+            machine_cell(machines.get(&run.worker).map_or("", String::as_str), machines)
         );
         writeln!(out, "{}", line.trim_end())?;
     }
@@ -135,13 +151,20 @@ fn print_table(out: &mut impl Write, job: &Job, all: &[Run], runs: &[&Run], has_
     Ok(())
 }
 
+/// A cell of the column with machines, which there is only where some are known.
+fn machine_cell(machine: &str, machines: &WorkerMachines) -> String {
+    let width = machines.values().map(|machine| text::width(&text::sanitize_line(machine))).max();
+    let cell = |width: usize| format!("{}  ", text::pad(&text::sanitize_line(machine), width.max(7), "…"));
+    width.map(cell).unwrap_or_default()
+}
+
 /// Why a run failed, or its value.
 fn result_text(end: Option<&RunEnd>) -> String {
     let Some(end) = end else { return String::new() };
     end.failure_text().or_else(|| Some(plain_text(end.value.as_deref()?).into_owned())).unwrap_or_default()
 }
 
-fn csv_row(job: &Job, run: &Run) -> String {
+fn csv_row(job: &Job, run: &Run, machine: Option<&String>) -> String {
     let end = run.end.as_ref();
     let usage = end.and_then(|end| end.usage.as_deref());
     let (code, signal) = match end.and_then(|end| end.exit) {
@@ -170,6 +193,7 @@ fn csv_row(job: &Job, run: &Run) -> String {
         end.and_then(RunEnd::failure_text).unwrap_or_default(),
         end.and_then(|end| Some(end.cause.as_deref()?.kind.as_str())).unwrap_or_default().to_owned(),
         usage.map(|usage| (!usage.is_peak_bound).to_string()).unwrap_or_default(),
+        machine.cloned().unwrap_or_default(),
     ];
     cells.map(|cell| csv_cell(&cell)).join(",")
 }

@@ -11,6 +11,7 @@ use super::exit::ExitStatus;
 use super::json_records::{JobRecord, QueueRecord, command_line, job_command, write_json};
 use super::open_site::OpenSite;
 use super::progress_reporter::last_lines;
+use super::run_feed::machines_of;
 use super::time_text::local_time;
 use super::usage_now::RunningUsages;
 use super::{safe_output, schedule, status_check};
@@ -18,9 +19,9 @@ use crate::clock;
 use crate::model::{
     Approval, FilePattern, HookResult, InputValues, Job, JobCounts, MASK, Need, Outcome, OutcomeCondition, Phase,
     PoolHold, PoolUse, QueueId, QueueStatus, Run, RunEnd, ScheduleTarget, SchedulingOptions, SiteState, SlowRun,
-    due_at, plain_text, pool_title, result_value,
+    WorkerId, due_at, plain_text, pool_title, result_value,
 };
-use crate::store::{SiteOverview, Store};
+use crate::store::{SiteOverview, Store, WorkerMachines};
 use crate::text;
 use crate::tui::output::StreamSanitizer;
 
@@ -137,8 +138,9 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
     let hook_result = job.hook().and_then(|_| {
         runs.iter().rev().find_map(|run| Some((run.id, site.store.log_reader(run.id).hook_result(run)?)))
     });
-    let artifacts = RunArtifacts::find(&runs, &site.paths.state);
+    let artifacts = RunArtifacts::find(&runs, &site.paths.state, site.store.as_mut())?;
     let slow = slow_result(site.store.as_mut(), job, &runs)?;
+    let machines = machines_of(site.store.as_mut(), &runs)?;
     let mut out = BufWriter::new(safe_output::stdout());
     if json {
         let usage_now = RunningUsages::look(&mut site, [job])?.of(job, site.store.as_ref());
@@ -147,7 +149,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
             &mut out,
             &record.with_details(
                 job,
-                &runs,
+                (&runs, &machines),
                 hook_result.as_ref(),
                 schedule.map(|schedule| (schedule, now)),
                 &artifacts,
@@ -158,7 +160,7 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
         print_details(
             &mut out,
             job,
-            &runs,
+            (&runs, &machines),
             &JobNotes {
                 waiting: waiting.map(|waiting| waiting.describe(now)),
                 schedule: schedule.map(|schedule| schedule::describe_lines(schedule, last_due.flatten().as_ref(), now)),
@@ -177,8 +179,9 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
 
 /// Why the last run of a job was slower than usual, if it was.
 pub(super) fn slow_result(store: &mut dyn Store, job: &Job, runs: &[Run]) -> Result<Option<SlowRun>, CliError> {
-    let workers = store.workers()?;
-    let host_of = |id| workers.iter().find(|worker| worker.id == id).map(|worker| worker.host.as_str());
+    let ids: Vec<WorkerId> = runs.iter().map(|run| run.worker).collect();
+    let machines = store.worker_machines(&ids)?;
+    let host_of = |id| machines.get(&id).map(String::as_str);
     Ok(SlowRun::of_result(job, runs, clock::now(), host_of))
 }
 
@@ -234,7 +237,7 @@ fn run_notes(job: &Job, slow: Option<&str>) -> Vec<(&'static str, String)> {
 fn print_details(
     out: &mut impl Write,
     job: &Job,
-    runs: &[Run],
+    (runs, machines): (&[Run], &WorkerMachines),
     notes: &JobNotes,
     hook_result: Option<HookResult>,
 ) -> Result<(), CliError> {
@@ -314,7 +317,7 @@ fn print_details(
     // When a job was added is not recorded once it has become pending again.
     field(if job.prior_attempts == 0 { "added" } else { "requeued" }, &local_time(job.enqueued))?;
     for run in runs {
-        field("run", &describe_run(run))?;
+        field("run", &describe_run(run, machines.get(&run.worker)))?;
     }
     if let Some(hook) = job.hook() {
         field("on_finish", &format!("{}\n{}", command_line(&hook.program).trim_end(), hook.summary()))?;
@@ -334,7 +337,7 @@ fn describe_state(job: &Job) -> String {
 }
 
 /// Describes a run, and what it got when it started.
-fn describe_run(run: &Run) -> String {
+fn describe_run(run: &Run, machine: Option<&String>) -> String {
     let ending = run.end.as_ref();
     let outcome = ending.map_or("running", |ending| ending.outcome.as_str());
     let took = run.duration().map(text::duration).unwrap_or_default();
@@ -345,7 +348,8 @@ fn describe_run(run: &Run) -> String {
     };
     let approved = run.approval.as_ref().map(|approval| format!("  approved by {}", approval.by)).unwrap_or_default();
     let described = format!("{}  {}  {outcome}  {took}  {result}", run.attempt, local_time(run.started));
-    let mut lines = vec![format!("{}{approved}", described.trim_end()).trim_end().to_owned()];
+    let place = machine.map(|machine| format!("  on {machine}, worker {}", run.worker)).unwrap_or_default();
+    let mut lines = vec![format!("{}{place}{approved}", described.trim_end()).trim_end().to_owned()];
     if let Some(inputs) = &run.inputs {
         lines.extend((!inputs.pools.is_empty()).then(|| format!("   held {}", describe_holds(&inputs.pools))));
         lines.extend((!inputs.inputs.is_empty()).then(|| format!("   with {}", describe_inputs(&inputs.inputs))));

@@ -19,6 +19,7 @@ use crate::model::{
     Program, QueueId, QueueMode, QueueState, Run, RunEnd, RunId, ScaledLimits, ScheduleState, SiteState, SkipKind,
     SlowReason, SlowRun, Value, WaitReason,
 };
+use crate::store::WorkerMachines;
 use crate::text;
 
 /// Writes an object as one line.
@@ -178,6 +179,8 @@ pub(super) struct JobRecord<'a> {
 #[derive(Serialize)]
 struct ExtraJobFields<'a> {
     runs: Vec<RunRecord<'a>>,
+    /// The machine of its last run, where a server has the site.
+    machine: Option<&'a str>,
     on_finish: Option<HookRecord<'a>>,
     /// The expressions of its schedule, or of that of its queue.
     schedule: Option<Vec<String>>,
@@ -224,6 +227,8 @@ struct RunRecord<'a> {
     cause: Option<CauseRecord>,
     usage: Option<UsageRecord>,
     worker: u64,
+    /// Where a server has the site.
+    machine: Option<&'a str>,
     approval: Option<ApprovalRecord<'a>>,
     pools: BTreeMap<&'a str, &'a [u32]>,
     /// The values of the inputs of its queue; null for a secret.
@@ -317,8 +322,8 @@ pub(super) struct RunOfJobRecord<'a> {
 }
 
 impl<'a> RunOfJobRecord<'a> {
-    pub(super) fn new(job: &Job, run: &'a Run) -> Self {
-        Self { job: job.path(), job_id: job.id.0, run: RunRecord::new(run) }
+    pub(super) fn new(job: &Job, run: &'a Run, machines: &'a WorkerMachines) -> Self {
+        Self { job: job.path(), job_id: job.id.0, run: RunRecord::new(run, machines) }
     }
 }
 
@@ -397,7 +402,7 @@ impl<'a> JobRecord<'a> {
     pub(super) fn with_details(
         self,
         job: &Job,
-        runs: &'a [Run],
+        (runs, machines): (&'a [Run], &'a WorkerMachines),
         hook_result: Option<&'a (RunId, HookResult)>,
         schedule: Option<(&ScheduleState, DateTime<Utc>)>,
         artifacts: &[RunArtifacts],
@@ -412,7 +417,8 @@ impl<'a> JobRecord<'a> {
         });
         Self {
             details: Some(ExtraJobFields {
-                runs: runs.iter().map(RunRecord::new).collect(),
+                runs: runs.iter().map(|run| RunRecord::new(run, machines)).collect(),
+                machine: job.last_run.as_ref().and_then(|run| machines.get(&run.worker)).map(String::as_str),
                 on_finish: hook,
                 schedule: schedule.map(|(state, _)| expressions(state)),
                 next_due_at: schedule.and_then(|(state, now)| state.upcoming(now)).map(iso_time),
@@ -437,7 +443,7 @@ impl<'a> HookRunRecord<'a> {
 }
 
 impl<'a> RunRecord<'a> {
-    fn new(run: &'a Run) -> Self {
+    fn new(run: &'a Run, machines: &'a WorkerMachines) -> Self {
         let end = run.end.as_ref();
         let (exit_code, signal) = exit_fields(end);
         Self {
@@ -454,6 +460,7 @@ impl<'a> RunRecord<'a> {
             cause: cause_record(end),
             usage: usage_record(end),
             worker: run.worker.0,
+            machine: machines.get(&run.worker).map(String::as_str),
             approval: run.approval.as_deref().map(ApprovalRecord::new),
             pools: held_units(run.inputs.as_deref().map_or(&[], |inputs| &inputs.pools)),
             inputs: run

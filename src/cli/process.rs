@@ -7,6 +7,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::approval_prompt::ApprovalPrompt;
 use super::args::{ProcessArgs, StartArgs};
+use super::change_waiter::tolerate_outages;
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
@@ -27,7 +28,7 @@ use crate::model::{
     WorkerOptions,
 };
 use crate::site::{GivenInputs, SitePaths, execute_requests_with, open_store};
-use crate::store::Store;
+use crate::store::{MAX_OUTAGE, Store};
 use crate::text::{self, count_noun};
 use crate::worker::{Worker, WorkerError};
 
@@ -142,6 +143,7 @@ fn run_workers(
             return Err(error);
         }
         store = open_store(&site.paths.state)?;
+        tolerate_outages(store.as_mut(), MAX_OUTAGE);
         report_missed(store.as_mut(), last_seq, u64::MAX, reporter);
         if options.next
             || signals.is_interrupted()

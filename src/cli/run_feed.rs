@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::error::CliError;
 use super::open_site::OpenSite;
-use crate::model::{Job, QueueId, Run};
-use crate::store::Store;
+use crate::model::{Job, QueueId, Run, WorkerId};
+use crate::store::{Store, WorkerMachines};
 
 /// How many jobs are read at once.
 const PAGE_LENGTH: usize = 500;
@@ -60,4 +60,10 @@ pub(super) fn time_before(now: DateTime<Utc>, duration: Duration) -> DateTime<Ut
 /// Whether a run had not ended at this time.
 pub(super) fn is_since(run: &Run, since: DateTime<Utc>) -> bool {
     run.end.as_ref().is_none_or(|end| end.at >= since)
+}
+
+/// The machines on which these runs ran, where a server has the site. Otherwise it was this one.
+pub(super) fn machines_of(store: &mut dyn Store, runs: &[Run]) -> Result<WorkerMachines, CliError> {
+    let ids: Vec<WorkerId> = runs.iter().map(|run| run.worker).collect();
+    if store.server_host().is_none() { Ok(WorkerMachines::new()) } else { Ok(store.worker_machines(&ids)?) }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Instant;
 
-use super::change_waiter::ChangeWaiter;
+use super::change_waiter::{ChangeWaiter, tolerate_outages};
 use super::error::CliError;
 use super::error::warn;
 use super::exit::ExitStatus;
@@ -17,6 +17,7 @@ use super::safe_output;
 use super::summary_line;
 use crate::clock;
 use crate::model::SiteState;
+use crate::store::MAX_OUTAGE;
 use crate::text;
 
 /// Waits until all targets are settled, and prints the result of each.
@@ -40,7 +41,15 @@ pub(super) fn wait_for(site: &mut OpenSite, options: &WaitArgs) -> Result<ExitSt
     let mut printed_hints = Vec::new();
     site.check_workers(false)?;
     loop {
-        sync_state(&mut site_state, site.store.as_mut())?;
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if let Some(left) = left {
+            tolerate_outages(site.store.as_mut(), left.min(MAX_OUTAGE));
+        }
+        match sync_state(&mut site_state, site.store.as_mut()) {
+            // What was known last is reported as unfinished.
+            Err(error) if error.is_outage() && deadline.is_some_and(|deadline| deadline <= Instant::now()) => {}
+            synced => synced?,
+        }
         let (settled, unsettled): (Vec<_>, Vec<_>) =
             targets.into_iter().partition(|target| target.is_settled(&site_state));
         // Whether a skipped job counts as a failure depends on what it needed, and what that needed.

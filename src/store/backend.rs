@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::error::StoreError;
+use super::job_folders::RemoteArtifacts;
 use super::log::{LogReader, LogWriter};
 use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
@@ -35,6 +36,9 @@ pub(super) const LEASE_RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a worker whose lease ran out has time to renew it, after that was noticed.
 pub const LEASE_GRACE: Duration = Duration::from_secs(30);
+
+/// How long commands that follow a site wait for its server while that is away.
+pub const MAX_OUTAGE: Duration = Duration::from_secs(600);
 
 /// The lease of a worker, which is renewed until this is dropped.
 pub struct WorkerLease {
@@ -84,6 +88,22 @@ pub enum JobName<'n> {
     InAnyQueue(&'n str),
 }
 
+/// The name of the machine of each worker.
+pub type WorkerMachines = BTreeMap<WorkerId, String>;
+
+/// What happens to the server of a site, while a command waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the name of the server")]
+pub enum OutageEvent {
+    /// It can't be reached any more.
+    Began { host: String },
+    /// It can be reached again.
+    Ended { host: String },
+}
+
+/// Is called when an outage begins and ends.
+pub type OutageListener = Box<dyn Fn(&OutageEvent) + Send>;
+
 /// What the status of queues depends on.
 #[derive(Clone, Debug, Default)]
 pub struct SiteOverview {
@@ -123,6 +143,17 @@ pub trait Store: Send {
     /// The clock that decides, at whose time commands are executed: that of the server, where machines share a site.
     fn clock(&self) -> StoreClock {
         StoreClock::system()
+    }
+
+    /// The name of the server that has the site; none if it is in files or in memory.
+    fn server_host(&self) -> Option<String> {
+        None
+    }
+
+    /// From now on waits so long while the server is away, in place of failing at once. Without effect where there is no
+    /// server.
+    fn tolerate_outages(&mut self, at_most: Duration, listener: OutageListener) {
+        let _ = (at_most, listener);
     }
 
     /// Executes commands in order and in one transaction; each sees the effects of those before it. When this returns,
@@ -277,6 +308,22 @@ pub trait Store: Send {
 
     /// Saves the result of the hook that was run after a run, and notifies subscribers.
     fn save_hook_result(&mut self, run: RunId, end: &HookResult) -> Result<(), StoreError>;
+
+    /// The machines of workers, as far as they are known: where a server has the site, also of workers that have left.
+    fn worker_machines(&mut self, workers: &[WorkerId]) -> Result<WorkerMachines, StoreError> {
+        let known = self.workers()?.into_iter().filter(|worker| workers.contains(&worker.id));
+        Ok(known.map(|worker| (worker.id, worker.host)).collect())
+    }
+
+    /// Lets other machines know what a run has left in its folder for artifacts on this one.
+    fn announce_artifacts(&mut self, _run: RunId, _machine: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// What each of these runs has left, as its machine has announced it. Empty where there is one machine.
+    fn announced_artifacts(&mut self, _runs: &[RunId]) -> Result<BTreeMap<RunId, RemoteArtifacts>, StoreError> {
+        Ok(BTreeMap::new())
+    }
 
     /// A writer for the output of a run, which keeps at most `limit` bytes.
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter;

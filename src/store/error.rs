@@ -151,7 +151,15 @@ pub enum StoreError {
         /// Where its site is.
         server: String,
     },
-    /// The database server can't be reached, or reports an error.
+    /// The database server can't be reached, or is starting or shutting down. Trying again may help.
+    #[error("{server}: {reason}")]
+    Unreachable {
+        /// The address of the server.
+        server: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The database server reports an error, or can't be used.
     #[error("{server}: {reason}")]
     Server {
         /// The address of the server.
@@ -241,6 +249,11 @@ impl StoreError {
             ),
             _ => false,
         }
+    }
+
+    /// Whether the server of the site is away, which may be over soon.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::CommitUnknown { .. })
     }
 
     /// Whether retrying can't help, so that the store has to be closed.

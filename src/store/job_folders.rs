@@ -12,9 +12,12 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
+use serde::{Deserialize, Serialize};
+
 use super::private_files::{create_private_dir, give_to_owner};
 use super::state_dir::StateDir;
 use crate::model::{JobId, RunId};
+use crate::text::shell_command;
 
 /// How the name of a folder begins that is being removed.
 const REMOVED_PREFIX: &str = ".removed-";
@@ -26,7 +29,7 @@ const MAX_FILES: usize = 1000;
 const MAX_DEPTH: usize = 32;
 
 /// The files that a run has left.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactList {
     /// Their paths below the folder and their sizes, by path. Links count as files.
     pub files: Vec<(PathBuf, u64)>,
@@ -34,6 +37,24 @@ pub struct ArtifactList {
     pub count: usize,
     /// Their size in bytes, of all of them.
     pub bytes: u64,
+}
+
+/// What a run has left on another machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteArtifacts {
+    /// The name of the machine.
+    pub machine: String,
+    /// The folder there.
+    pub folder: String,
+    /// The first files.
+    pub list: ArtifactList,
+}
+
+impl RemoteArtifacts {
+    /// A command that copies the folder to this machine.
+    pub fn copy_command(&self) -> String {
+        shell_command(&["scp".to_owned(), "-r".to_owned(), format!("{}:{}", self.machine, self.folder), ".".to_owned()])
+    }
 }
 
 /// Creates a folder for a job, with mode 0700, unless it exists. Anything else in its place is replaced.

@@ -56,8 +56,8 @@ mod worker_liveness;
 mod worker_origin;
 
 pub use backend::{
-    CommandResult, JobListPage, JobName, LEASE_GRACE, LEASE_TERM, ListPosition, PruneReport, SiteOverview, Store,
-    TimedCommand, TransactionReport, WorkerLease,
+    CommandResult, JobListPage, JobName, LEASE_GRACE, LEASE_TERM, ListPosition, MAX_OUTAGE, OutageEvent,
+    OutageListener, PruneReport, SiteOverview, Store, TimedCommand, TransactionReport, WorkerLease, WorkerMachines,
 };
 pub use environment_files::{EncodedEnvironment, EnvironmentFiles, SavedEnvironment};
 pub use error::StoreError;

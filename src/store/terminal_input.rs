@@ -1,14 +1,16 @@
 //! Input for runs in pseudo-terminals: a named pipe per run, into which screens write what is typed and the size of
-//! their view. Nothing is stored, since input may be a password.
+//! their view. Nothing is stored, since input may be a password. A store on a server forwards the input of other machines.
 //!
 //! The pipe carries frames: one byte for the kind, two for the length, then the content. A frame is short enough to be
 //! written atomically, so the frames of several screens don't mix.
 
+use std::fmt::{self, Debug, Formatter};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 
@@ -20,6 +22,33 @@ use crate::model::{RunId, TerminalInput, WindowSize};
 #[derive(Clone, Debug)]
 pub struct TerminalInputPipes {
     dir: PathBuf,
+    forwarding: Option<InputForwarding>,
+}
+
+/// What a store that forwards input has to know.
+pub(super) enum InputEvent {
+    /// A run has opened its terminal; what arrives for it is to be written into this pipe.
+    Opened(RunId, TerminalInputWriter),
+    /// It has closed its terminal.
+    Closed(RunId),
+    /// A frame for a run that has no pipe on this machine.
+    Typed(RunId, Vec<u8>),
+}
+
+/// Forwards input between machines.
+#[derive(Clone)]
+pub(super) struct InputForwarding(Arc<dyn Fn(InputEvent) -> Result<(), TerminalInputError> + Send + Sync>);
+
+impl InputForwarding {
+    pub(super) fn new(forward: impl Fn(InputEvent) -> Result<(), TerminalInputError> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(forward))
+    }
+}
+
+impl Debug for InputForwarding {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("InputForwarding")
+    }
 }
 
 /// The worker's end of a pipe. The pipe is removed when this is dropped.
@@ -29,6 +58,8 @@ pub struct TerminalInputReader {
     pipe: File,
     /// The beginning of an incomplete frame.
     partial_frame: Vec<u8>,
+    run: RunId,
+    forwarding: Option<InputForwarding>,
 }
 
 /// A screen's end of a pipe. It never blocks.
@@ -36,6 +67,9 @@ pub struct TerminalInputReader {
 pub struct TerminalInputWriter {
     path: PathBuf,
     pipe: Option<File>,
+    run: RunId,
+    /// Where input goes if there is no pipe.
+    forwarding: Option<InputForwarding>,
 }
 
 /// Why input could not be sent.
@@ -60,7 +94,13 @@ const PIPE_CAPACITY: usize = 1024 * 1024;
 impl TerminalInputPipes {
     /// The pipes in `dir`. Nothing is created until a pipe is opened.
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir }
+        Self { dir, forwarding: None }
+    }
+
+    /// Also forwards input from and to other machines.
+    #[must_use]
+    pub(super) fn forwarded_by(self, forwarding: InputForwarding) -> Self {
+        Self { forwarding: Some(forwarding), ..self }
     }
 
     /// Creates the pipe of a run, replacing one that was left behind.
@@ -76,12 +116,18 @@ impl TerminalInputPipes {
         // Otherwise the pipe has the default capacity.
         #[cfg(target_os = "linux")]
         let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE_CAPACITY);
-        Ok(TerminalInputReader { path, pipe: pipe.into(), partial_frame: Vec::new() })
+        let forwarding = self.forwarding.clone();
+        if let Some(forwarding) = &forwarding {
+            // On this machine, it can be typed into in any case.
+            let local = TerminalInputWriter { path: path.clone(), pipe: None, run, forwarding: None };
+            let _ = (forwarding.0)(InputEvent::Opened(run, local));
+        }
+        Ok(TerminalInputReader { path, pipe: pipe.into(), partial_frame: Vec::new(), run, forwarding })
     }
 
     /// A writer for a run, whose pipe need not exist yet.
     pub fn writer(&self, run: RunId) -> TerminalInputWriter {
-        TerminalInputWriter { path: self.path(run), pipe: None }
+        TerminalInputWriter { path: self.path(run), pipe: None, run, forwarding: self.forwarding.clone() }
     }
 
     /// Removes the pipe of a run whose worker died.
@@ -141,6 +187,9 @@ impl Drop for TerminalInputReader {
     fn drop(&mut self) {
         // A pipe that remains has no reader.
         let _ = fs::remove_file(&self.path);
+        if let Some(forwarding) = &self.forwarding {
+            let _ = (forwarding.0)(InputEvent::Closed(self.run));
+        }
     }
 }
 
@@ -148,7 +197,7 @@ impl TerminalInputWriter {
     /// Another writer for the same run.
     #[must_use]
     pub fn reopen(&self) -> Self {
-        Self { path: self.path.clone(), pipe: None }
+        Self { path: self.path.clone(), pipe: None, run: self.run, forwarding: self.forwarding.clone() }
     }
 
     /// Sends typed bytes. If the pipe becomes full, the rest is dropped.
@@ -163,12 +212,20 @@ impl TerminalInputWriter {
 
     fn write(&mut self, kind: u8, content: &[u8]) -> Result<(), TerminalInputError> {
         let length = u16::try_from(content.len()).map_err(|_| TerminalInputError::BufferFull)?;
-        let frame = [&[kind], &length.to_le_bytes()[..], content].concat();
-        let pipe = match &mut self.pipe {
-            Some(pipe) => pipe,
-            none => none.insert(open_pipe(&self.path).ok_or(TerminalInputError::NotConnected)?),
+        self.write_frame(&[&[kind], &length.to_le_bytes()[..], content].concat())
+    }
+
+    /// Writes a whole frame, or nothing.
+    pub(super) fn write_frame(&mut self, frame: &[u8]) -> Result<(), TerminalInputError> {
+        if frame.len() > MAX_FRAME_LEN {
+            return Err(TerminalInputError::NotConnected);
+        }
+        self.pipe = self.pipe.take().or_else(|| open_pipe(&self.path));
+        let Some(pipe) = &mut self.pipe else {
+            let forwarding = self.forwarding.as_ref().ok_or(TerminalInputError::NotConnected)?;
+            return (forwarding.0)(InputEvent::Typed(self.run, frame.to_vec()));
         };
-        match pipe.write_all(&frame) {
+        match pipe.write_all(frame) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(TerminalInputError::BufferFull),
             Err(_) => {

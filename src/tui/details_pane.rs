@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{HookResult, Job, JobId, Outcome, Run, RunId};
+use crate::store::WorkerMachines;
 
 use super::effect::{Effect, StoreRequest};
 use super::job_lists::CursorMove;
@@ -33,6 +34,8 @@ pub(super) struct RunHistory {
     pub(super) median_of_successes: bool,
     /// The latest known result of `on_finish`.
     pub(super) hook_result: Option<HookResult>,
+    /// The machines of the workers of the runs, where a server has the site.
+    pub(super) machines: WorkerMachines,
 }
 
 impl DetailsPane {
@@ -52,9 +55,15 @@ impl DetailsPane {
     }
 
     /// Sets the runs of a job, unless another job is shown by now.
-    pub(super) fn set_runs(&mut self, job: JobId, runs: Vec<Run>, hook_result: Option<HookResult>) {
+    pub(super) fn set_runs(
+        &mut self,
+        job: JobId,
+        runs: Vec<Run>,
+        hook_result: Option<HookResult>,
+        machines: WorkerMachines,
+    ) {
         if self.requested.is_some_and(|(requested, _)| requested == job) {
-            self.history = Some(RunHistory::new(runs, hook_result));
+            self.history = Some(RunHistory::new(runs, hook_result, machines));
         }
     }
 
@@ -75,7 +84,7 @@ impl DetailsPane {
 }
 
 impl RunHistory {
-    fn new(mut runs: Vec<Run>, hook_result: Option<HookResult>) -> Self {
+    fn new(mut runs: Vec<Run>, hook_result: Option<HookResult>, machines: WorkerMachines) -> Self {
         let times = |good: bool| -> Vec<Duration> {
             let counts = |run: &&Run| run.end.as_ref().is_some_and(|end| !good || end.outcome == Outcome::Succeeded);
             runs.iter().filter(counts).filter_map(Run::duration).collect()
@@ -87,6 +96,6 @@ impl RunHistory {
         let middle = median_count / 2;
         let median = (middle < median_count).then(|| *times.select_nth_unstable(middle).1);
         runs.drain(..runs.len().saturating_sub(MAX_RUNS));
-        Self { runs, median, median_count, median_of_successes, hook_result }
+        Self { runs, median, median_count, median_of_successes, hook_result, machines }
     }
 }

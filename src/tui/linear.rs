@@ -14,6 +14,7 @@ use super::details_pane::RunHistory;
 use super::dialog::Dialog;
 use super::page::ScreenPage;
 use super::run_chart::RunChart;
+use super::server_outage::ServerOutage;
 use super::state::Screen;
 
 /// The size of the screen that is drawn but not shown.
@@ -28,6 +29,7 @@ pub struct LinearView {
     place: String,
     dialog: String,
     status: String,
+    outage: String,
     file_error: String,
     details: Vec<String>,
     /// The run whose output has the focus, and its visible lines.
@@ -51,6 +53,8 @@ impl LinearView {
             lines.extend(error.lines().map(str::to_owned));
         }
         let dialog = screen.dialog_line();
+        let outage = screen.outage.as_ref().map(ServerOutage::describe).unwrap_or_default();
+        lines.extend(changed(&mut self.outage, outage).filter(|line| !line.is_empty()));
         if screen.dialog.is_none() {
             lines.extend(changed(&mut self.place, screen.place_line()));
             self.add_details(screen, drawn, &mut lines);

@@ -9,13 +9,14 @@ use crate::model::{
 };
 use crate::site::WorkerCheck;
 use crate::store::log::LogReader;
-use crate::store::{CommandResult, TerminalInputWriter};
+use crate::store::{CommandResult, TerminalInputWriter, WorkerMachines};
 
 use super::due_history::DueHistory;
 use super::effect::{Direction, ExitReason, Intent};
 use super::keys::KeyPress;
 use super::log_search::LogSearchResults;
 use super::mouse::MouseInput;
+use super::server_outage::ServerOutage;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -66,6 +67,8 @@ pub enum Message {
         runs: Vec<Run>,
         /// The latest known result of `on_finish`.
         hook_result: Option<HookResult>,
+        /// The machines of their workers, where a server has the site.
+        machines: WorkerMachines,
     },
     /// A run of a job, if it is kept.
     #[expect(missing_docs, reason = "the job and the run")]
@@ -85,6 +88,8 @@ pub enum Message {
     FileRead(Result<Box<DesiredState>, JobsFileError>),
     /// The workers were checked.
     WorkersChecked(WorkerCheck),
+    /// The server of the site is away, or no longer.
+    ServerOutage(Option<ServerOutage>),
     /// Something outside the screen failed.
     Error(String),
     /// Time has passed.

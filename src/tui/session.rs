@@ -321,7 +321,9 @@ impl Session {
         let folder = self.state.artifacts_of(run);
         let list = list_artifacts(&folder);
         if list.count == 0 {
-            self.send(Message::Error("This run has left no artifacts.".to_owned()));
+            let elsewhere = " on this machine; `setlist show` says which machine has them.";
+            let end = if self.state.is_on_server() { elsewhere } else { "." };
+            self.send(Message::Error(format!("This run has left no artifacts{end}")));
             return Ok(());
         }
         self.suspend_while(|| pager::page_artifacts(&folder, &list))

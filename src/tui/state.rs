@@ -26,6 +26,7 @@ use super::output_subscription::OutputSubscriptions;
 use super::overview::{MIN_QUEUES_TO_OPEN, Overview};
 use super::queue_stats::{QueueStats, SPARKLINE_CELLS, SiteStats};
 use super::run_usage::{RunUsage, RunUsages};
+use super::server_outage::ServerOutage;
 use super::status_line::StatusLine;
 use super::theme::Appearance;
 use super::tiles::Tiles;
@@ -64,6 +65,8 @@ pub struct Screen {
     pub(super) captures_mouse: bool,
     /// What a click activates.
     pub(super) click_targets: ClickTargets,
+    /// The server of the site, while it is away.
+    pub(super) outage: Option<ServerOutage>,
     /// The job that receives the keys, if one does.
     pub(super) typing: Option<TypingSession>,
     /// The last search over all output, and the run that was opened from it.
@@ -144,6 +147,7 @@ impl Screen {
             file: JobsFileState::default(),
             undo: Vec::new(),
             worker_missing_since: None,
+            outage: None,
             typing: None,
             last_search: None,
         };

@@ -1,5 +1,7 @@
 //! The thread that talks to the store for the screen, so that a key press never waits for a disk.
 
+mod outage;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,13 +12,14 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::definition::{self, save};
-use crate::model::{Command, Definition, DuePage, Event, JobId, QueueId, Run, RunId, RunPeriod, WorkerInfo};
+use crate::model::{Command, Definition, DuePage, Event, JobId, QueueId, Run, RunId, RunPeriod, WorkerId, WorkerInfo};
 use crate::site::{
     self, AppliedFile, Coalescer, Publishing, Reconciled, Respawn, RunMonitor, SiteError, SitePaths, WorkerCheck,
 };
 use crate::store::log::{LogReader, WatchedRuns};
 use crate::store::{
     CommandResult, LivenessWatch, SaveLock, StateDir, Store, StoreError, Subscription, TerminalInputWriter,
+    WorkerMachines,
 };
 
 use super::due_history::{DueHistory, DueTimesRequest};
@@ -25,6 +28,8 @@ use super::log_search::LogSearchRequest;
 use super::log_search_thread;
 use super::message::{JobsFileError, Message, Reply};
 use super::reply_text::{refusal_text, worker_error_text};
+use super::response_watch::ResponseWatch;
+use super::server_outage::CurrentOutage;
 
 /// Starts a worker if none is running; the error says why none could be started.
 pub type EnsureWorker = Box<dyn Fn(&mut dyn Store) -> Result<(), SiteError> + Send>;
@@ -58,6 +63,8 @@ pub struct StoreThread {
     output_subscription: Option<Subscription>,
     /// The latest run of the job whose runs were sent last, while the result of its `on_finish` isn't known.
     awaits_hook: Option<(JobId, Run)>,
+    /// The server of the site, while it is away.
+    outage: Option<CurrentOutage>,
 }
 
 impl StoreThread {
@@ -77,6 +84,7 @@ impl StoreThread {
             subscribed: Vec::new(),
             output_subscription: None,
             awaits_hook: None,
+            outage: None,
         }
     }
 
@@ -100,6 +108,8 @@ impl StoreThread {
         let on_death = Arc::new(move || drop(deaths.send(StoreRequest::CheckWorkers)));
         // Where deaths can't be watched, the regular checks find them.
         self.liveness_watch = LivenessWatch::start(folder, on_death).ok();
+        let host = self.store.server_host();
+        let response_watch = host.map(|host| ResponseWatch::start(host, self.messages.clone())).transpose()?;
         let changes = Coalescer::default();
         let subscription = self.store.subscribe(changes.callback(requests.clone(), || StoreRequest::ReadChanges))?;
         let work = move || {
@@ -108,22 +118,26 @@ impl StoreThread {
             store_thread.read_changes();
             // Deaths before the watch.
             store_thread.reap_dead_workers();
-            store_thread.serve(&inbox, &changes);
+            store_thread.serve(&inbox, &changes, response_watch.as_ref());
             drop(subscription);
         };
         thread::Builder::new().name("store".to_owned()).spawn(work).map_err(|error| StoreError::io("thread", error))?;
         Ok(requests)
     }
 
-    fn serve(&mut self, inbox: &Receiver<StoreRequest>, changes: &Coalescer) {
+    fn serve(&mut self, inbox: &Receiver<StoreRequest>, changes: &Coalescer, watch: Option<&ResponseWatch>) {
         let mut next_check = Some(Instant::now() + WORKER_CHECK_INTERVAL);
         loop {
-            let first = match next_check {
+            let first = match self.reconnect_at().or(next_check) {
                 Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
                 None => inbox.recv().map_err(RecvTimeoutError::from),
             };
             let first = match first {
                 Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) if self.outage.is_some() => {
+                    self.reconnect(self.store.clock().now());
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     next_check = self.check_workers(false).then(|| Instant::now() + WORKER_CHECK_INTERVAL);
                     continue;
@@ -161,14 +175,21 @@ impl StoreThread {
                 };
                 if !is_stale {
                     let now = self.store.clock().now();
+                    // While it connects again, that is shown.
+                    watch.filter(|_| self.outage.is_none()).inspect(|watch| watch.begin());
                     self.execute(request, now);
+                    // What was shown as waiting for the server has ended.
+                    if watch.is_some_and(ResponseWatch::end) && self.outage.is_none() {
+                        self.send(Message::ServerOutage(None));
+                    }
                 }
             }
         }
     }
 
-    /// Executes a request.
+    /// Executes a request. While the server of the site is away, it is answered without it.
     pub fn execute(&mut self, request: StoreRequest, now: DateTime<Utc>) {
+        let Some(request) = self.answer_in_outage(request, now) else { return };
         match request {
             StoreRequest::Submit(submission) => self.submit(submission, now),
             StoreRequest::OpenLog(run) => {
@@ -206,7 +227,7 @@ impl StoreThread {
             Some(paths) => site::execute_requests_with(self.store.as_mut(), &paths.state, commands, &inputs, now),
             None => self.store.execute(&commands, now),
         };
-        let outcome = outcome.map_err(|error| error.to_string());
+        let outcome = outcome.map_err(|error| self.explain_failure(&error));
         // Without commands, only a worker was asked for.
         let accepted = is_empty || outcome.iter().flatten().any(Result::is_ok);
         self.reply(intent, outcome, needs_worker && accepted);
@@ -216,7 +237,7 @@ impl StoreThread {
     fn reply(&mut self, intent: Intent, outcome: Result<Vec<CommandResult>, String>, needs_worker: bool) {
         self.read_changes();
         self.send(Message::Reply(Reply { intent, outcome }));
-        if needs_worker {
+        if needs_worker && self.outage.is_none() {
             if let Err(error) = (self.ensure_worker)(self.store.as_mut()) {
                 self.send(Message::Error(worker_error_text(&error)));
             }
@@ -255,7 +276,7 @@ impl StoreThread {
         let outcome = match site::reconcile_with_file(self.store.as_mut(), paths) {
             Ok(Reconciled { file_error: Some(error), .. }) => return self.send_file_error(error),
             Ok(Reconciled { events, .. }) => Ok(vec![Ok(events)]),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(self.explain_failure(&error)),
         };
         self.reply(Intent::ReloadNow, outcome, needs_worker);
     }
@@ -286,7 +307,7 @@ impl StoreThread {
         let Some(paths) = &self.paths else { return };
         match site::reap_dead_workers(self.store.as_mut(), paths) {
             Ok(reaped) => self.report(WorkerCheck { reaped, respawn: Respawn::NotNeeded }),
-            Err(error) => self.send(Message::Error(error.to_string())),
+            Err(error) => self.report_site_error(&error),
         }
     }
 
@@ -308,18 +329,21 @@ impl StoreThread {
                 has_workers
             }
             Err(error) => {
-                self.send(Message::Error(error.to_string()));
+                self.report_site_error(&error);
                 true
             }
         }
     }
 
     fn read_changes(&mut self) {
-        let events = match self.store.events_after(self.seq) {
-            Ok(Some(events)) => events,
-            Ok(None) => return self.load_site(),
-            Err(error) => return self.send(Message::Error(error.to_string())),
-        };
+        if let Err(error) = self.send_changes() {
+            self.report_error(&error);
+        }
+    }
+
+    /// Sends what has changed.
+    fn send_changes(&mut self) -> Result<(), StoreError> {
+        let Some(events) = self.store.events_after(self.seq)? else { return self.load_site() };
         if let Some(last) = events.last() {
             self.seq = last.seq;
             if events.iter().any(|recorded| matches!(recorded.event, Event::WorkerJoined { .. })) {
@@ -327,17 +351,15 @@ impl StoreThread {
             }
             self.send(Message::Events(events));
         }
+        Ok(())
     }
 
-    fn load_site(&mut self) {
-        match self.store.load() {
-            Ok(state) => {
-                self.seq = state.seq();
-                self.watch_new_workers();
-                self.send(Message::SiteLoaded(Box::new(state)));
-            }
-            Err(error) => self.send(Message::Error(error.to_string())),
-        }
+    fn load_site(&mut self) -> Result<(), StoreError> {
+        let state = self.store.load()?;
+        self.seq = state.seq();
+        self.watch_new_workers();
+        self.send(Message::SiteLoaded(Box::new(state)));
+        Ok(())
     }
 
     fn watch_new_workers(&self) {
@@ -349,7 +371,7 @@ impl StoreThread {
     fn load_runs(&mut self, job: JobId) {
         let runs = match self.store.runs(job) {
             Ok(runs) => runs,
-            Err(error) => return self.send(Message::Error(error.to_string())),
+            Err(error) => return self.report_error(&error),
         };
         // Where a server has the site, it is asked for each result that is not known here.
         let has_hook = self.store.job(job).is_ok_and(|job| job.is_some_and(|job| job.hook().is_some()));
@@ -358,11 +380,18 @@ impl StoreThread {
         let awaits_hook = latest.map(|run| (job, run.clone()));
         let hook_result = runs.iter().rev().find_map(hook_result);
         self.awaits_hook = awaits_hook;
-        self.send(Message::RunHistory { job, runs, hook_result });
+        let workers: Vec<WorkerId> = runs.iter().map(|run| run.worker).collect();
+        // They are only of interest where there are several.
+        let is_on_server = self.store.server_host().is_some();
+        let machines = if is_on_server { self.store.worker_machines(&workers) } else { Ok(WorkerMachines::new()) };
+        match machines {
+            Ok(machines) => self.send(Message::RunHistory { job, runs, hook_result, machines }),
+            Err(error) => self.report_error(&error),
+        }
     }
 
     /// Searches on another thread, so that a key press never waits for it.
-    fn search_logs(&self, request: LogSearchRequest) {
+    fn search_logs(&mut self, request: LogSearchRequest) {
         let messages = self.messages.clone();
         let started = self.store.new_connection().and_then(|store| {
             let search = move || log_search_thread::search(store, &request, &messages);
@@ -370,7 +399,7 @@ impl StoreThread {
             thread.map_err(|error| StoreError::io("thread", error))
         });
         if let Err(error) = started {
-            self.send(Message::Error(error.to_string()));
+            self.report_error(&error);
         }
     }
 
@@ -383,7 +412,7 @@ impl StoreThread {
                 let days = dates.into_iter().zip(counts).collect();
                 self.send(Message::DueTimes(Box::new(DueHistory { target, records, days })));
             }
-            Err(error) => self.send(Message::Error(error.to_string())),
+            Err(error) => self.report_error(&error),
         }
     }
 
@@ -398,7 +427,7 @@ impl StoreThread {
     fn find_adjacent_run(&mut self, job: JobId, from: RunId, direction: Direction) {
         let runs = match self.store.runs(job) {
             Ok(runs) => runs,
-            Err(error) => return self.send(Message::Error(error.to_string())),
+            Err(error) => return self.report_error(&error),
         };
         let run = match direction {
             Direction::Earlier => runs.into_iter().take_while(|run| run.id < from).last(),
@@ -410,7 +439,7 @@ impl StoreThread {
     fn open_runs_to_compare(&mut self, job: JobId, run: RunId) {
         let runs = match self.store.runs(job) {
             Ok(runs) => runs,
-            Err(error) => return self.send(Message::Error(error.to_string())),
+            Err(error) => return self.report_error(&error),
         };
         let Some(before) = runs.iter().take_while(|other| other.id < run).last() else {
             return self.send(Message::Error("There is no kept run before this one.".to_owned()));
@@ -425,14 +454,14 @@ impl StoreThread {
                 let run = runs.into_iter().find(|other| other.id == run).map(Box::new);
                 self.send(Message::FoundRun { job, run });
             }
-            Err(error) => self.send(Message::Error(error.to_string())),
+            Err(error) => self.report_error(&error),
         }
     }
 
     fn load_period(&mut self, period: RunPeriod) {
         match self.store.runs_in(&period) {
             Ok(runs) => self.send(Message::RunsInPeriod { period, runs }),
-            Err(error) => self.send(Message::Error(error.to_string())),
+            Err(error) => self.report_error(&error),
         }
     }
 
@@ -453,7 +482,7 @@ impl StoreThread {
                 let on_growth = output_grown.callback(self.messages.clone(), || Message::OutputGrown);
                 match self.store.log_reader(*run).subscribe_to(&self.watched_runs, on_growth) {
                     Ok(subscription) => self.output_subscription = Some(subscription),
-                    Err(error) => self.send(Message::Error(error.to_string())),
+                    Err(error) => self.report_error(&error),
                 }
             }
             (Some(_), _) => {}

@@ -16,6 +16,7 @@ use super::notifications::PendingNotifications;
 use super::overview::OverviewResponse;
 use super::queue_stats::SiteStats;
 use super::reply_text;
+use super::server_outage::{RequestKind, ServerOutage};
 use super::state::{JobsFileState, Screen, UndoEntry};
 use super::status_line::Severity;
 
@@ -52,7 +53,9 @@ impl Screen {
                 self.status_line.show(Severity::Warning, format!("This is the {which} run that is kept."), now);
             }
             Message::RunsToCompare(readers) => effects.push(Effect::OpenDiff(readers)),
-            Message::RunHistory { job, runs, hook_result } => self.details.set_runs(job, runs, hook_result),
+            Message::RunHistory { job, runs, hook_result, machines } => {
+                self.details.set_runs(job, runs, hook_result, machines);
+            }
             Message::FoundRun { job, run } => effects.extend(self.show_found_run(job, run.map(|run| *run), now)),
             Message::RunsInPeriod { period, runs } => self.set_page_runs(&period, runs, now),
             Message::DueTimes(history) => self.due_times.set(*history),
@@ -81,6 +84,7 @@ impl Screen {
                     self.status_line.show(Severity::Error, text, now);
                 }
             }
+            Message::ServerOutage(outage) => self.set_outage(outage, now),
             Message::Error(text) => self.status_line.show(Severity::Error, text, now),
             Message::Tick => {}
             Message::Suspend => effects.push(Effect::Suspend),
@@ -108,6 +112,32 @@ impl Screen {
         effects.extend(to_load.map(|request| Effect::Store(StoreRequest::LoadDueTimes(Box::new(request)))));
         effects.extend(self.sync_page(now));
         self.sync_typing();
+        self.refuse_in_outage(effects, now)
+    }
+
+    /// The server of the site is away, or no longer.
+    fn set_outage(&mut self, outage: Option<ServerOutage>, now: DateTime<Utc>) {
+        let before = std::mem::replace(&mut self.outage, outage);
+        match (before, &self.outage) {
+            (Some(before), None) => self.status_line.show(Severity::Info, before.end_text(), now),
+            // The header says so.
+            (None, Some(_)) => self.status_line.clear(),
+            _ => {}
+        }
+    }
+
+    /// Drops requests that need the server while it is away, and says so.
+    fn refuse_in_outage(&mut self, mut effects: Vec<Effect>, now: DateTime<Utc>) -> Vec<Effect> {
+        let Some(outage) = &self.outage else { return effects };
+        let mut refused = None;
+        effects.retain(|effect| {
+            let kind = if let Effect::Store(request) = effect { request.kind() } else { None };
+            refused = refused.or(kind);
+            kind.is_none()
+        });
+        if let Some(kind) = refused {
+            self.status_line.show(Severity::Warning, outage.refusal(kind), now);
+        }
         effects
     }
 
@@ -262,6 +292,14 @@ impl Screen {
     pub(super) fn press(&mut self, key: KeyPress, now: DateTime<Utc>) -> Vec<Effect> {
         if let Some(typing) = self.typing {
             self.type_key(typing, key, now);
+            return Vec::new();
+        }
+        if let Some(outage) = &self.outage
+            && key.code == KeyCode::Enter
+            && matches!(self.dialog, Some(Dialog::Add(_) | Dialog::Inputs(_)))
+        {
+            // What was typed is kept.
+            self.status_line.show(Severity::Warning, outage.refusal(RequestKind::Changes), now);
             return Vec::new();
         }
         match self.dialog.take() {

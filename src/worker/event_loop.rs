@@ -46,7 +46,9 @@ use crate::model::{
 };
 use crate::runner::{FileHashes, Runner, with_sigchld_blocked};
 use crate::site::{SitePaths, forget_unused_environments, hostname, reap_dead_workers, tag_prefix};
-use crate::store::{LivenessWatch, NotifyFn, Store, StoreClock, StoreError, Subscription, WorkerLease, WorkerLock};
+use crate::store::{
+    LivenessWatch, MAX_OUTAGE, NotifyFn, Store, StoreClock, StoreError, Subscription, WorkerLease, WorkerLock,
+};
 use crate::text::count_noun;
 
 /// Maximum sleep, in case a change notification is lost or a peer can't be monitored.
@@ -290,7 +292,7 @@ impl EventLoop {
     ) -> Result<(), WorkerError> {
         let subscription = self.subscribe(store.as_mut());
         let _subscription = subscription.inspect_err(|_| unregister(store.as_mut(), self.id))?;
-        let mut is_store_failing = false;
+        let mut failing_since = None;
         // Until when a shutdown waits for a store that fails.
         let mut gives_up_at = None;
         let mut outcome = None;
@@ -307,7 +309,10 @@ impl EventLoop {
                 Ok(_) if self.is_unregistered => {}
                 Ok(NextStep::Exit) => return Ok(()),
                 Ok(NextStep::Sleep) => {
-                    (is_store_failing, gives_up_at) = (false, None);
+                    if failing_since.take().is_some() {
+                        tracing::warn!("the store works again");
+                    }
+                    gives_up_at = None;
                     self.sleep(store.as_mut());
                 }
                 Ok(NextStep::Commit(batch)) => {
@@ -318,12 +323,12 @@ impl EventLoop {
                     self.stop_all_runs(&error, Shutdown::Graceful);
                     return Err(error.into());
                 }
-                Err(error) if self.can_exit_on_error() => return Err(error.into()),
+                Err(error) if self.can_exit_on(&error, failing_since) => return Err(error.into()),
                 Err(error) => {
-                    if !is_store_failing {
+                    if failing_since.is_none() {
                         tracing::error!(%error, "the store failed; running jobs continue, retrying");
+                        failing_since = Some(Instant::now());
                     }
-                    is_store_failing = true;
                     self.is_dirty = true;
                     if self.shutdown.is_some() && self.all_runs_ended() {
                         let now = Instant::now();
@@ -388,12 +393,15 @@ impl EventLoop {
 
     /// Whether the worker may exit because the store fails: nothing would be lost, or it has to shut down at once. Runs
     /// whose end was not recorded are found interrupted later. A server that is away is waited for.
-    fn can_exit_on_error(&self) -> bool {
+    fn can_exit_on(&self, error: &StoreError, failing_since: Option<Instant>) -> bool {
         if self.lease.is_some() && self.stays_when_idle && self.shutdown.is_none() {
             return false;
         }
         let is_all_recorded = self.pending_commands.is_empty() && self.returned_items.is_empty();
-        self.all_runs_ended() && (is_all_recorded || self.shutdown == Some(Shutdown::Immediate))
+        let waits = error.is_outage()
+            && self.shutdown.is_none()
+            && (self.stays_when_idle || failing_since.is_none_or(|since| since.elapsed() < MAX_OUTAGE));
+        self.all_runs_ended() && !waits && (is_all_recorded || self.shutdown == Some(Shutdown::Immediate))
     }
 
     fn all_runs_ended(&self) -> bool {

@@ -46,8 +46,7 @@ pub(crate) fn new_site() -> Option<ServerAddress> {
 
 /// Lets time pass for the leases of workers of a site, by moving them into the past.
 pub(crate) fn pass(address: &ServerAddress, time: Duration) {
-    let mut client =
-        Client::connect(&format!("user=setlist dbname=postgres host={}", socket().display()), NoTls).unwrap();
+    let mut client = client();
     let interval = format!("interval '{} milliseconds'", time.as_millis());
     let sql = format!(
         "UPDATE setlist.workers SET renewed = renewed - {interval}, overdue = overdue - {interval} \
@@ -55,6 +54,11 @@ pub(crate) fn pass(address: &ServerAddress, time: Duration) {
         address.site()
     );
     client.batch_execute(&sql).unwrap();
+}
+
+/// A connection of a test to the database with all sites.
+pub(crate) fn client() -> Client {
+    Client::connect(&format!("user=setlist dbname=postgres host={}", socket().display()), NoTls).unwrap()
 }
 
 /// The folder of the server's socket.

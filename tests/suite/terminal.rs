@@ -4,6 +4,7 @@ mod first_minute;
 mod linear;
 mod multiplexer;
 mod saved_jobs;
+mod server_outage;
 
 use std::io::{Read, Write};
 use std::num::NonZero;

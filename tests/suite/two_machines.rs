@@ -258,3 +258,33 @@ fn the_result_of_a_hook_is_on_every_machine() {
     assert!(shown.contains("told them"), "{shown}");
     assert!(worker.wait().success());
 }
+
+#[test]
+fn a_run_is_shown_with_its_machine_and_its_artifacts() {
+    let jobs = "queues: {build: {jobs: [{id: one, run: 'echo content >$SETLIST_ARTIFACTS/report.txt'}]}}";
+    let Some([here, there]) = machines::<2>(jobs) else { return };
+    here.ok(&["start", "build"]);
+    let worker = there.worker(&["--exit-when-idle"]);
+    let shown = here.wait_for_job("build/one", "scp -r ");
+    // Also after its worker has left.
+    assert!(worker.wait().success());
+    assert_eq!(here.ok(&["show", "build/one"]), shown);
+    let uname = rustix::system::uname();
+    let machine = uname.nodename().to_str().unwrap();
+    let folder = there.site.path().canonicalize().unwrap().display().to_string();
+    for text in [&format!("on {machine}, worker 1"), &format!("`scp -r {machine}:{folder}/"), "8 B", "1 file"] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    let json = |from: &Machine| -> serde_json::Value {
+        serde_json::from_str(&from.ok(&["show", "build/one", "--json"])).unwrap()
+    };
+    let job = json(&here);
+    assert_eq!([&job["machine"], &job["runs"][0]["machine"], &job["artifacts"][0]["machine"]], [machine; 3]);
+    let job = json(&there);
+    assert_eq!(job["artifacts"][0]["machine"], serde_json::Value::Null, "they are here");
+    assert!(job["artifacts"][0]["folder"].as_str().unwrap().starts_with(&folder), "{job}");
+    let history = here.ok(&["history", "build/one"]);
+    assert!(history.contains("MACHINE") && history.contains(machine), "{history}");
+    let csv = here.ok(&["history", "build/one", "--csv"]);
+    assert!(csv.lines().next().unwrap().ends_with(",machine") && csv.trim_end().ends_with(machine), "{csv}");
+}

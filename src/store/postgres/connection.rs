@@ -1,6 +1,6 @@
 //! A connection to a site on a server, and its transactions.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use super::server_address::ServerAddress;
 use super::session::{AnswerLimit, ServerSession, begin};
 use super::site_copy::{LOAD_STATEMENTS, SiteCopy, SiteRow, events, load_sql, news_sql};
 use super::sql_text::{ResultSets, literal, number};
+use super::terminal_forwarding::TerminalForwarding;
 use crate::crash;
 use crate::model::{DecideError, Event, EventRecord, SiteState, perform};
 use crate::store::backend::{TimedCommand, TransactionReport};
@@ -45,6 +46,8 @@ pub struct PostgresStore {
     pub(super) local: StateDir,
     /// Sends the output of the runs of this connection, once there are any.
     pub(super) uploader: OnceLock<Option<OutputUploader>>,
+    /// Forwards the input of terminals.
+    pub(super) terminals: Arc<TerminalForwarding>,
 }
 
 /// Whether a site that is an incomplete copy can be opened.
@@ -87,6 +90,7 @@ impl PostgresStore {
         session.run(&format!(
             "DELETE FROM setlist.clients WHERE site = {site} AND at < clock_timestamp() - interval '1 day'"
         ))?;
+        let terminals = Arc::new(TerminalForwarding::new(address, session.clock(), site, &client));
         Ok(Self {
             session,
             site,
@@ -97,6 +101,7 @@ impl PostgresStore {
             transactions: 0,
             local: local.clone(),
             uploader: OnceLock::new(),
+            terminals,
         })
     }
 
@@ -116,7 +121,7 @@ impl PostgresStore {
                 let (report, changes) = self.decide(commands)?;
                 match self.commit(&changes)? {
                     Commit::Done => Ok(report),
-                    Commit::NotDone => Err(StoreError::Server {
+                    Commit::NotDone => Err(StoreError::Unreachable {
                         server: self.session.address().to_string(),
                         reason: "the connection broke twice; nothing was changed".to_owned(),
                     }),

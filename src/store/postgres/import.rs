@@ -35,7 +35,7 @@ impl PostgresStore {
         changes.add_earlier_runs(&content.earlier_runs);
         match self.commit(&changes)? {
             Commit::Done => Ok(()),
-            Commit::NotDone => Err(StoreError::Server {
+            Commit::NotDone => Err(StoreError::Unreachable {
                 server: self.session.address().to_string(),
                 reason: "the connection broke".to_owned(),
             }),

@@ -1,5 +1,6 @@
 //! The leases of workers: rows that each worker renews on a connection of its own, by the clock of the server.
 
+use std::mem;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -38,16 +39,21 @@ pub(super) fn keep(
         return Ok(WorkerLease::keeping(held));
     }
     let renew = move || {
-        let mut wait = LEASE_RENEWAL_INTERVAL;
+        let (mut wait, mut is_failing) = (LEASE_RENEWAL_INTERVAL, false);
         while dropped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
             wait = match session.run_again_within(&sql, AnswerLimit::Short).map(|mut sets| sets.take(0)) {
                 Ok(rows) if rows.is_empty() => {
                     tracing::warn!(%worker, "the lease of this worker has run out");
                     return on_loss();
                 }
-                Ok(_) => LEASE_RENEWAL_INTERVAL,
+                Ok(_) => {
+                    is_failing = false;
+                    LEASE_RENEWAL_INTERVAL
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "can't renew the lease of this worker");
+                    if !mem::replace(&mut is_failing, true) {
+                        tracing::warn!(%error, "can't renew the lease of this worker, trying again");
+                    }
                     RETRY_INTERVAL
                 }
             };

@@ -21,7 +21,7 @@ const LOOK_INTERVAL_WITHOUT: Duration = Duration::from_secs(1);
 const MAX_DELIVERY_TIME: Duration = Duration::from_secs(5);
 /// How long to wait before connecting again, at first and at most.
 const MIN_RECONNECT_INTERVAL: Duration = Duration::from_secs(1);
-const MAX_RECONNECT_INTERVAL: Duration = Duration::from_secs(30);
+const MAX_RECONNECT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A callback, until its subscription is dropped.
 struct Callback(Mutex<Option<NotifyFn>>);
@@ -35,30 +35,34 @@ impl Drop for ActiveCallback {
     }
 }
 
-/// Calls `notify` when another client than `own` changes the site.
+/// Calls `notify` when another client than `own` sends a notification on a channel.
 pub(super) fn subscribe(
     address: &ServerAddress,
-    site: i32,
+    channel: &str,
     own: &str,
     notify: NotifyFn,
 ) -> Result<Subscription, StoreError> {
-    let client = listen(address, site, own)?;
+    let client = listen(address, channel, own)?;
     let callback = Arc::new(Callback(Mutex::new(Some(notify))));
-    let listener =
-        Listener { address: address.clone(), site, own: own.to_owned(), callback: Arc::downgrade(&callback) };
+    let listener = Listener {
+        address: address.clone(),
+        channel: channel.to_owned(),
+        own: own.to_owned(),
+        callback: Arc::downgrade(&callback),
+    };
     let failed = |source| StoreError::Server { server: address.to_string(), reason: format!("can't listen: {source}") };
     thread::Builder::new().name("listener".to_owned()).spawn(move || listener.run(client)).map_err(failed)?;
     Ok(Subscription::keeping(ActiveCallback(callback)))
 }
 
-fn listen(address: &ServerAddress, site: i32, own: &str) -> Result<Client, StoreError> {
-    let NewConnection { client, .. } = connect(address, &format!("LISTEN setlist_{site}; LISTEN setlist_{own}"))?;
+fn listen(address: &ServerAddress, channel: &str, own: &str) -> Result<Client, StoreError> {
+    let NewConnection { client, .. } = connect(address, &format!("LISTEN {channel}; LISTEN setlist_{own}"))?;
     Ok(client)
 }
 
 struct Listener {
     address: ServerAddress,
-    site: i32,
+    channel: String,
     /// The name of the connection whose own changes are no news.
     own: String,
     callback: Weak<Callback>,
@@ -94,7 +98,7 @@ impl Listener {
                 }
                 thread::sleep(wait);
                 wait = MAX_RECONNECT_INTERVAL.min(wait * 2);
-                match listen(&self.address, self.site, &self.own) {
+                match listen(&self.address, &self.channel, &self.own) {
                     // What happened meanwhile was not notified.
                     Ok(again) => (client, is_broken, is_news) = (again, false, true),
                     Err(error) => {

@@ -15,13 +15,16 @@
 //! worker as *may still be running*, and its reports are refused: their runs are over.
 //!
 //! The output of a run is written to a log on the machine of its worker, and sent to the server from there, bounded like
-//! the log. Other machines fetch it into logs of their own when it is read, and follow it while it is read. Terminal input
-//! and the results of hooks are only files of the machine that the connection is on.
+//! the log. Other machines fetch it into logs of their own when it is read, and follow it while it is read. What
+//! is typed on another machine into the terminal of a run is stored on the server until the worker has read it.
 //!
 //! Loading a site takes memory and time in proportion to its jobs and recorded due times.
 
 mod connection;
+mod hex;
 mod import;
+mod input_receiver;
+mod input_sender;
 mod leases;
 mod listener;
 mod output_download;
@@ -36,6 +39,7 @@ mod session;
 mod site_copy;
 mod sql_text;
 mod store_impl;
+mod terminal_forwarding;
 mod tls;
 
 pub use connection::PostgresStore;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use postgres::SimpleQueryRow;
 
+use super::hex::from_hex;
 use super::output_upload::HOOK_RESULT_OFFSET;
 use super::server_address::ServerAddress;
 use super::session::ServerSession;
@@ -27,6 +29,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(400);
 const PARTS_PER_MESSAGE: usize = 64;
 /// How long the end of a run is waited for.
 const MAX_REST_WAIT: Duration = Duration::from_secs(5);
+/// How long to wait before fetching again after that has failed, at first and at most.
+const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// The limit of a fetched log: what the server has is bounded already.
 const LOG_LIMIT: u64 = 1 << 30;
 
@@ -87,16 +92,30 @@ pub(super) fn reader(address: &ServerAddress, clock: &StoreClock, site: i32, log
 }
 
 impl Download {
-    /// Fetches what there is, and starts to follow the rest, once.
+    /// Fetches what there is, and starts to follow the rest, once. If that fails, it is tried again on a thread, so that
+    /// later reads don't wait for a server that is away.
     fn start(self: &Arc<Self>) {
         let mut is_started = self.is_started.lock().unwrap_or_else(PoisonError::into_inner);
-        if *is_started {
+        if mem::replace(&mut *is_started, true) {
             return;
         }
-        match self.fetch() {
-            Ok(()) => *is_started = true,
-            Err(error) => tracing::warn!(%error, run = %self.run, "can't fetch the output of a run"),
-        }
+        let Err(error) = self.fetch() else { return };
+        tracing::warn!(%error, run = %self.run, "can't fetch the output of a run yet");
+        let readers = Arc::downgrade(self);
+        let fetch_later = move || {
+            let mut wait = MIN_RETRY_INTERVAL;
+            loop {
+                thread::sleep(wait);
+                wait = MAX_RETRY_INTERVAL.min(wait * 2);
+                let Some(download) = readers.upgrade() else { return };
+                match download.fetch() {
+                    Ok(()) => return,
+                    Err(error) => tracing::debug!(%error, run = %download.run, "can't fetch output"),
+                }
+            }
+        };
+        // Without a thread, the next read tries again.
+        *is_started = thread::Builder::new().name("output-retry".to_owned()).spawn(fetch_later).is_ok();
     }
 
     /// Waits until all was fetched that the server has by now.
@@ -221,11 +240,4 @@ impl ActiveDownload {
             let _ = self.lock.write_all(COMPLETE);
         }
     }
-}
-
-fn from_hex(digits: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
-    rest.is_empty().then(|| bytes.collect()).flatten()
 }

@@ -2,16 +2,20 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
+use super::hex::to_hex;
 use super::server_address::ServerAddress;
 use super::session::ServerSession;
 use super::sql_text::{insert, nanos};
-use crate::model::{HookResult, RunId, Stream};
+use crate::model::{RunId, Stream};
 use crate::store::error::StoreError;
 use crate::store::log::{LogProgress, LogReader, ProgressFn};
 use crate::store::store_clock::StoreClock;
@@ -25,16 +29,17 @@ const MAX_FINISH_WAIT: Duration = Duration::from_secs(10);
 /// How many bytes are sent in one message at most.
 const MAX_CHUNK_LEN: usize = 256 * 1024;
 
-/// Where the result of the hook of a run is stored among its output, as JSON.
+/// Where the result of the hook of a run is stored among its output, as JSON, and where its artifacts are.
 pub(super) const HOOK_RESULT_OFFSET: i64 = -1;
+pub(super) const ARTIFACTS_OFFSET: i64 = -2;
 
-/// The statement that stores the result of the hook of a run.
-pub(super) fn hook_result_sql(site: i32, run: RunId, result: &HookResult) -> String {
-    // Only maps with keys that are not strings fail; this has none.
-    let json = hex(&serde_json::to_vec(result).unwrap_or_default());
+/// The statement that stores what belongs to the output of a run, as JSON.
+pub(super) fn extra_output_sql(site: i32, run: RunId, offset: i64, content: &impl Serialize) -> String {
+    // Only maps with keys that are not strings and paths that are not UTF-8 fail; neither is stored.
+    let json = to_hex(&serde_json::to_vec(content).unwrap_or_default());
     let run = run.0;
     format!(
-        "INSERT INTO setlist.output VALUES ({site}, {run}, {HOOK_RESULT_OFFSET}, 0, 0, '\\x{json}') \
+        "INSERT INTO setlist.output VALUES ({site}, {run}, {offset}, 0, 0, '\\x{json}') \
          ON CONFLICT (site, run, at_offset) DO UPDATE SET bytes = excluded.bytes"
     )
 }
@@ -127,8 +132,10 @@ impl UploadThread {
                 is_urgent = self.handle(message);
             }
             let sent = self.send_all();
-            has_failed = sent.is_err();
-            if let Err(error) = sent {
+            let had_failed = mem::replace(&mut has_failed, sent.is_err());
+            if let Err(error) = sent
+                && !had_failed
+            {
                 tracing::warn!(%error, "can't send output to the server yet");
             }
         }
@@ -219,16 +226,10 @@ impl RunUpload {
             let (part, rest) = bytes.split_at(len);
             let stream = i32::from(span.origin.is_some_and(|origin| origin.stream == Stream::Err));
             let at = span.origin.map_or(0, |origin| nanos(origin.at));
-            rows.push(format!("{site}, {}, {offset}, {stream}, {at}, '\\x{}'", run.0, hex(part)));
+            rows.push(format!("{site}, {}, {offset}, {stream}, {at}, '\\x{}'", run.0, to_hex(part)));
             offset += len as u64;
             bytes = rest;
         }
         rows
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |digit: u8| char::from(DIGITS[usize::from(digit)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use super::sql_text::{insert, json, json_or_null, nanos};
+use super::sql_text::{insert, json, json_or_null, literal, nanos};
 use crate::model::{
     Counters, DueRecord, Event, EventRecord, Job, JobId, JobState, QueueId, QueueMode, QueueSettings, RemovalReason,
-    Run, ScheduleTarget, SiteState, StateReader, WorkerId,
+    Run, RunId, ScheduleTarget, SiteState, StateReader, WorkerId,
 };
 use crate::store::backend::MIN_RETAINED_EVENTS;
 
@@ -27,6 +27,8 @@ pub(super) struct RowChanges {
     schedules: BTreeSet<ScheduleTarget>,
     expectations: BTreeSet<ScheduleTarget>,
     due_times: BTreeMap<ScheduleTarget, BTreeSet<DateTime<Utc>>>,
+    /// Runs with a terminal that have ended.
+    ended_terminals: Vec<RunId>,
     /// Whether values have left the site that must not remain in the database.
     has_removed_secrets: bool,
 }
@@ -88,6 +90,9 @@ impl RowChanges {
             Event::Redefined { definition, .. } => {
                 self.has_removed_secrets |= env.is_some() && env != definition.env();
             }
+            Event::Ended { run, .. } if job.script().is_some_and(|script| script.exec.pty) => {
+                self.ended_terminals.push(*run);
+            }
             Event::Removed { reason: RemovalReason::NotInFile, .. } => self.has_removed_secrets |= env.is_some(),
             _ => {}
         }
@@ -107,6 +112,10 @@ impl RowChanges {
             format!("{site}, {}, {}, {ended}, {}, {value}", job.0, run.id.0, json(run))
         };
         insert("runs", &self.earlier_runs.iter().map(run).collect::<Vec<_>>(), "", &mut sql);
+        for run in &self.ended_terminals {
+            // A failure to write to a string is impossible.
+            let _ = write!(sql, "DELETE FROM setlist.terminals WHERE site = {site} AND run = {};", run.0);
+        }
         let Counters { seq, job, run, worker } = state.counters();
         // A failure to write to a string is impossible.
         let _ = write!(
@@ -153,7 +162,10 @@ impl RowChanges {
                     let body = json(worker);
                     format!(
                         "INSERT INTO setlist.workers (site, id, body) VALUES ({site}, {id}, {body}) \
-                         ON CONFLICT (site, id) DO UPDATE SET body = excluded.body;"
+                         ON CONFLICT (site, id) DO UPDATE SET body = excluded.body; \
+                         INSERT INTO setlist.worker_machines VALUES ({site}, {id}, {}) \
+                         ON CONFLICT (site, id) DO UPDATE SET machine = excluded.machine;",
+                        literal(&worker.host)
                     )
                 },
             );

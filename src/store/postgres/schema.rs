@@ -3,11 +3,17 @@
 use postgres::SimpleQueryRow;
 
 use super::session::ServerSession;
-use super::sql_text::{literal, number, text};
+use super::sql_text::{literal, number};
 use crate::store::error::StoreError;
 
+/// The statements that create format 1.
+const CREATE: &str = include_str!("schema.sql");
+
+/// The statements that change format 1 into 2, and so on.
+const MIGRATIONS: [&str; 1] = [include_str!("migrate_to_2.sql")];
+
 /// The format that this version writes.
-const CURRENT_FORMAT: i64 = 1;
+const CURRENT_FORMAT: usize = 1 + MIGRATIONS.len();
 
 /// The first number of all advisory locks: `sets`. The second is the id of the site, or 0 for migrations.
 pub(super) const LOCK_CLASS: i32 = i32::from_be_bytes(*b"sets");
@@ -17,21 +23,19 @@ pub(super) const INCOMPLETE: &str = "incomplete copy";
 
 /// Prepares the tables and the row of the site; returns its id, and whether it is an incomplete copy.
 pub(super) fn prepare(session: &mut ServerSession) -> Result<(i32, bool), StoreError> {
-    let is_missing = |session: &mut ServerSession| -> Result<bool, StoreError> {
-        let found = session.run_again("SELECT to_regclass('setlist.format')")?.take(0);
-        Ok(found.first().map(|row| text(row, 0)).transpose()?.flatten().is_none())
-    };
-    if is_missing(session)? {
-        // The first of several clients creates them.
+    let mut format = format(session)?;
+    if format < CURRENT_FORMAT {
+        // The first of several clients changes it.
         session.run(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK_CLASS}, 0)"))?;
-        let sql = if is_missing(session)? { include_str!("schema.sql") } else { "" };
-        session.run(&format!("{sql}; COMMIT"))?;
+        format = self::format(session)?;
+        let steps = [CREATE].into_iter().chain(MIGRATIONS).skip(format).collect::<Vec<_>>().join(";\n");
+        format = format.max(CURRENT_FORMAT);
+        session.run(&format!("{steps}; UPDATE setlist.format SET version = {format}; COMMIT"))?;
     }
-    let found = session.run("SELECT version FROM setlist.format")?.take(0);
-    let format = found.first().map_or(Ok(0), |row| number(row, 0))?;
-    if format != CURRENT_FORMAT {
+    if format > CURRENT_FORMAT {
         let server = session.address().to_string();
-        return Err(StoreError::ServerTooNew { server, found: format, known: CURRENT_FORMAT });
+        let count = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        return Err(StoreError::ServerTooNew { server, found: count(format), known: count(CURRENT_FORMAT) });
     }
     let name = literal(session.address().site());
     // An existing row is not written.
@@ -46,4 +50,16 @@ pub(super) fn prepare(session: &mut ServerSession) -> Result<(i32, bool), StoreE
     session.run(&format!("INSERT INTO setlist.sites (name) VALUES ({name}) ON CONFLICT DO NOTHING"))?;
     let found = session.run(&sql)?.take(0);
     found.first().map_or(Err(StoreError::UnreadableRow { reason: "the site is missing".to_owned() }), read)
+}
+
+/// The format of the tables; 0 if there are none.
+fn format(session: &mut ServerSession) -> Result<usize, StoreError> {
+    // Not by name, which the server may still remember as unknown from before another client has created it.
+    let sql = "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+               WHERE n.nspname = 'setlist' AND c.relname = 'format'";
+    if session.run_again(sql)?.take(0).is_empty() {
+        return Ok(0);
+    }
+    let found = session.run("SELECT version FROM setlist.format")?.take(0);
+    found.first().map_or(Ok(0), |row| number(row, 0))
 }

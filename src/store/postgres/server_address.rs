@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fmt::{self, Display, Formatter};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -266,6 +267,22 @@ impl Display for ServerAddress {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.url)
     }
+}
+
+/// Whether an error says that the server is away, rather than that it refuses something.
+pub(super) fn is_outage(error: &postgres::Error) -> bool {
+    use postgres::error::SqlState;
+    if let Some(code) = error.code() {
+        let codes = [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::TOO_MANY_CONNECTIONS,
+        ];
+        return codes.contains(code);
+    }
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    error.is_closed() || source.is_some_and(|source| source.kind() != io::ErrorKind::InvalidData)
 }
 
 /// An error of the client with all that is known about it. Its own message only names the kind.

@@ -7,13 +7,14 @@
 use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postgres::{Client, Error, NoTls, SimpleQueryMessage};
 
-use super::server_address::{ServerAddress, describe};
+use super::server_address::{ServerAddress, describe, is_outage};
 use super::sql_text::ResultSets;
 use crate::crash;
+use crate::store::backend::{OutageEvent, OutageListener};
 use crate::store::error::StoreError;
 use crate::store::store_clock::StoreClock;
 
@@ -39,6 +40,10 @@ static LOAD_TIMEOUT: LazyLock<Duration> = LazyLock::new(|| *ANSWER_TIMEOUT * 8);
 /// How long the answer of a small statement may take that waits for no lock.
 static SHORT_TIMEOUT: LazyLock<Duration> = LazyLock::new(|| Duration::from_secs(20).min(*ANSWER_TIMEOUT));
 
+/// How long to wait before connecting again while an outage is waited for, at first and at most.
+const MIN_RETRY_INTERVAL: Duration = Duration::from_millis(500);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
 /// How long an answer may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnswerLimit {
@@ -60,6 +65,16 @@ pub(super) struct ServerSession {
     timeline: Option<String>,
     /// How often it was found to be another one.
     failovers: u32,
+    outages: Option<OutageTolerance>,
+}
+
+/// How long the server may be away before that is an error.
+struct OutageTolerance {
+    at_most: Duration,
+    listener: OutageListener,
+    /// Since when the server is away.
+    since: Option<Instant>,
+    interval: Duration,
 }
 
 /// A connection on a thread of its own, which ends when this is dropped.
@@ -102,7 +117,7 @@ impl ServerSession {
 
     /// A session that connects when it is used for the first time, with [`run_again`](Self::run_again).
     pub(super) fn disconnected(address: &ServerAddress, clock: StoreClock) -> Self {
-        Self { address: address.clone(), connection: None, clock, timeline: None, failovers: 0 }
+        Self { address: address.clone(), connection: None, clock, timeline: None, failovers: 0, outages: None }
     }
 
     /// Connects again.
@@ -121,6 +136,11 @@ impl ServerSession {
     /// other ones under their numbers.
     pub(super) fn failovers(&self) -> u32 {
         self.failovers
+    }
+
+    /// Waits so long while the server is away, in place of failing at once.
+    pub(super) fn tolerate_outages(&mut self, at_most: Duration, listener: OutageListener) {
+        self.outages = Some(OutageTolerance { at_most, listener, since: None, interval: MIN_RETRY_INTERVAL });
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -171,6 +191,23 @@ impl ServerSession {
 
     /// Like [`run_again`](Self::run_again), with another limit for the answer.
     pub(super) fn run_again_within(&mut self, sql: &str, limit: AnswerLimit) -> Result<ResultSets, StoreError> {
+        loop {
+            let result = self.run_or_reconnect(sql, limit);
+            let Some(outages) = &mut self.outages else { return result };
+            match &result {
+                Err(error) if error.is_outage() => match outages.next_wait(&self.address) {
+                    Some(wait) => thread::sleep(wait),
+                    None => return result,
+                },
+                _ => {
+                    outages.end(&self.address);
+                    return result;
+                }
+            }
+        }
+    }
+
+    fn run_or_reconnect(&mut self, sql: &str, limit: AnswerLimit) -> Result<ResultSets, StoreError> {
         if self.is_closed() {
             self.reconnect()?;
         }
@@ -180,6 +217,27 @@ impl ServerSession {
                 self.run_within(sql, limit)
             }
             result => result,
+        }
+    }
+}
+
+impl OutageTolerance {
+    /// How long to wait before the next attempt; none if the server was away for too long.
+    fn next_wait(&mut self, address: &ServerAddress) -> Option<Duration> {
+        let since = *self.since.get_or_insert_with(|| {
+            (self.listener)(&OutageEvent::Began { host: address.host() });
+            Instant::now()
+        });
+        let wait = self.interval;
+        self.interval = MAX_RETRY_INTERVAL.min(wait * 2);
+        let left = self.at_most.saturating_sub(since.elapsed());
+        (!left.is_zero()).then(|| wait.min(left))
+    }
+
+    fn end(&mut self, address: &ServerAddress) {
+        if self.since.take().is_some() {
+            self.interval = MIN_RETRY_INTERVAL;
+            (self.listener)(&OutageEvent::Ended { host: address.host() });
         }
     }
 }
@@ -232,10 +290,10 @@ pub(super) fn connect(address: &ServerAddress, statements: &str) -> Result<NewCo
 fn connect_without_limit(address: &ServerAddress, statements: &str) -> Result<NewConnection, StoreError> {
     let failed = |error: Error| match address.warning() {
         // The server may miss the password that is in this file.
-        Some(warning) => {
+        Some(warning) if !is_outage(&error) => {
             StoreError::Server { server: address.to_string(), reason: format!("{} ({warning})", describe(&error)) }
         }
-        None => server_error(address, &error),
+        _ => server_error(address, &error),
     };
     let encryption = address.tls().map_err(|reason| StoreError::Server { server: address.to_string(), reason })?;
     let client = match encryption {
@@ -270,13 +328,14 @@ fn spawn(address: &ServerAddress, run: impl FnOnce() + Send + 'static) -> Result
 
 fn no_answer(address: &ServerAddress, limit: Duration) -> StoreError {
     let reason = format!("no answer from the server within {}s", limit.as_secs());
-    StoreError::Server { server: address.to_string(), reason }
+    StoreError::Unreachable { server: address.to_string(), reason }
 }
 
 fn broken(address: &ServerAddress) -> StoreError {
-    StoreError::Server { server: address.to_string(), reason: "the connection is broken".to_owned() }
+    StoreError::Unreachable { server: address.to_string(), reason: "the connection is broken".to_owned() }
 }
 
 pub(super) fn server_error(address: &ServerAddress, error: &Error) -> StoreError {
-    StoreError::Server { server: address.to_string(), reason: describe(error) }
+    let (server, reason) = (address.to_string(), describe(error));
+    if is_outage(error) { StoreError::Unreachable { server, reason } } else { StoreError::Server { server, reason } }
 }

@@ -1,22 +1,26 @@
 //! The [`Store`] operations of the `PostgreSQL` backend.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::connection::{Completeness, PostgresStore};
-use super::output_upload::{OutputUploader, hook_result_sql};
+use super::output_upload::{ARTIFACTS_OFFSET, HOOK_RESULT_OFFSET, OutputUploader, extra_output_sql};
 use super::site_copy::{SiteRow, events, news_sql, reaches};
-use super::sql_text::{json, literal, nanos, parsed, required};
+use super::sql_text::{json, literal, nanos, number, parsed, required, text};
 use super::{leases, listener, output_download};
 use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
     QueueInfo, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, StateReader, WorkerId,
     WorkerInfo, next_ready_job,
 };
-use crate::store::backend::{PruneReport, Store, TimedCommand, TransactionReport, WorkerLease, require_scripts};
+use crate::store::backend::{
+    OutageListener, PruneReport, Store, TimedCommand, TransactionReport, WorkerLease, WorkerMachines, require_scripts,
+};
 use crate::store::error::StoreError;
+use crate::store::job_folders::{RemoteArtifacts, list_artifacts};
 use crate::store::log::{LogReader, LogWriter, record_own, save_hook_result};
 use crate::store::notifier::{NotifyFn, Subscription};
 use crate::store::reservation_lock::ReservationLock;
@@ -24,9 +28,20 @@ use crate::store::site_export::SiteExport;
 use crate::store::store_clock::StoreClock;
 use crate::store::terminal_input::TerminalInputPipes;
 
+/// How many artifacts of a run other machines see the names of.
+const MAX_ANNOUNCED_FILES: usize = 200;
+
 impl Store for PostgresStore {
     fn clock(&self) -> StoreClock {
         self.session.clock().clone()
+    }
+
+    fn server_host(&self) -> Option<String> {
+        Some(self.session.address().host())
+    }
+
+    fn tolerate_outages(&mut self, at_most: Duration, listener: OutageListener) {
+        self.session.tolerate_outages(at_most, listener);
     }
 
     fn transact(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError> {
@@ -200,8 +215,48 @@ impl Store for PostgresStore {
 
     fn save_hook_result(&mut self, run: RunId, result: &HookResult) -> Result<(), StoreError> {
         save_hook_result(&self.local.logs(), run, result)?;
-        let stored = hook_result_sql(self.site, run, result);
+        let stored = extra_output_sql(self.site, run, HOOK_RESULT_OFFSET, result);
         self.session.run_again(&format!("{stored}; NOTIFY setlist_{}, '0 {}'", self.site, self.client)).map(drop)
+    }
+
+    fn worker_machines(&mut self, workers: &[WorkerId]) -> Result<WorkerMachines, StoreError> {
+        if workers.is_empty() {
+            return Ok(WorkerMachines::new());
+        }
+        let ids = workers.iter().map(|worker| worker.0.to_string()).collect::<Vec<_>>().join(", ");
+        let sql =
+            format!("SELECT id, machine FROM setlist.worker_machines WHERE site = {} AND id IN ({ids})", self.site);
+        let rows = self.session.run_again(&sql)?.take(0);
+        rows.iter().map(|row| Ok((WorkerId(number(row, 0)?), text(row, 1)?.unwrap_or_default().to_owned()))).collect()
+    }
+
+    fn announce_artifacts(&mut self, run: RunId, machine: &str) -> Result<(), StoreError> {
+        let folder = self.local.artifacts_of(run);
+        let mut list = list_artifacts(&folder);
+        if list.count == 0 {
+            return Ok(());
+        }
+        list.files.truncate(MAX_ANNOUNCED_FILES);
+        for (path, _) in &mut list.files {
+            *path = path.to_string_lossy().into_owned().into();
+        }
+        let folder = folder.to_string_lossy().into_owned();
+        let announced = RemoteArtifacts { machine: machine.to_owned(), folder, list };
+        self.session.run_again(&extra_output_sql(self.site, run, ARTIFACTS_OFFSET, &announced)).map(drop)
+    }
+
+    fn announced_artifacts(&mut self, runs: &[RunId]) -> Result<BTreeMap<RunId, RemoteArtifacts>, StoreError> {
+        if runs.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let ids = runs.iter().map(|run| run.0.to_string()).collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "SELECT run, convert_from(bytes, 'UTF8') FROM setlist.output \
+             WHERE site = {} AND run IN ({ids}) AND at_offset = {ARTIFACTS_OFFSET}",
+            self.site
+        );
+        let rows = self.session.run_again(&sql)?.take(0);
+        rows.iter().map(|row| Ok((RunId(number(row, 0)?), required(row, 1)?))).collect()
     }
 
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {
@@ -223,10 +278,10 @@ impl Store for PostgresStore {
     }
 
     fn terminal_inputs(&self) -> TerminalInputPipes {
-        TerminalInputPipes::new(self.local.terminal_inputs())
+        TerminalInputPipes::new(self.local.terminal_inputs()).forwarded_by(self.terminals.callback())
     }
 
     fn subscribe(&self, notify: NotifyFn) -> Result<Subscription, StoreError> {
-        listener::subscribe(self.session.address(), self.site, &self.client, notify)
+        listener::subscribe(self.session.address(), &format!("setlist_{}", self.site), &self.client, notify)
     }
 }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{QueryError, QueueId};
+use crate::model::QueueId;
 use crate::text;
 use crate::tui::action_menu::MenuKind;
 use crate::tui::dialog::Dialog;
@@ -18,8 +18,8 @@ pub(super) struct DialogLine<'a> {
     pub(super) dialog: &'a Dialog,
     /// The queue to which a job is added.
     pub(super) queue: &'a QueueId,
-    /// Why the filter is invalid.
-    pub(super) query_error: Option<&'a QueryError>,
+    /// What is wrong with the input, or why it can't be used now.
+    pub(super) error: String,
 }
 
 /// Draws the dialog. Returns the position of the terminal's cursor if there is an input line.
@@ -29,18 +29,16 @@ pub(super) fn draw(
     area: Rect,
     buffer: &mut Buffer,
 ) -> Option<(u16, u16)> {
+    let error = line.error.as_str();
     let input = |label: &str, line: &LineEditor, buffer: &mut Buffer| {
-        Some(draw_input((label, ""), line, appearance, area, buffer))
+        Some(draw_input((label, error), line, appearance, area, buffer))
     };
     match line.dialog {
         // They have boxes of their own.
         Dialog::Confirm { .. } | Dialog::Inputs(_) | Dialog::Page(_) => None,
         Dialog::Add(draft) if draft.edits_title => input("title: ", &draft.title, buffer),
         Dialog::Add(draft) => input(&format!("add to {}: ", line.queue), &draft.script, buffer),
-        Dialog::Filter(filter) => {
-            let error = line.query_error.map(ToString::to_string).unwrap_or_default();
-            Some(draw_input(("filter: ", &error), filter, appearance, area, buffer))
-        }
+        Dialog::Filter(filter) => input("filter: ", filter, buffer),
         Dialog::Overview(overview) => input("queue: ", &overview.line, buffer),
         Dialog::SearchAll(search) => input("search all output: ", &search.line, buffer),
         Dialog::Search(text) => input("search: ", text, buffer),

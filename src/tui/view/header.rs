@@ -13,10 +13,12 @@ use crate::tui::action::Action;
 use crate::tui::layout::ScreenLayout;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::queue_stats::QueueStats;
+use crate::tui::server_outage::ServerOutage;
 use crate::tui::theme::Appearance;
 
 use super::idle_reason::{IdleCheck, IdleReason};
 use super::line_painter::LinePainter;
+use super::time_format;
 
 /// How many jobs that need approval are counted for each frame.
 const MAX_APPROVALS: usize = 99;
@@ -27,6 +29,9 @@ const UNKEPT_NOTICES: [(&str, usize); 3] = [
     ("no worker: `setlist service install`", 28),
     ("schedules not kept", 0),
 ];
+
+/// The width that is left for the tabs at least beside the longer text about a server that is away.
+const OUTAGE_TABS_WIDTH: usize = 20;
 
 /// The state of a queue as shown in its tab.
 #[derive(Clone, Copy)]
@@ -64,6 +69,8 @@ pub(super) struct Header<'a> {
     pub(super) shows_all_queues: bool,
     /// The statistics of the current queue or of all queues.
     pub(super) stats: &'a QueueStats,
+    /// The server of the site, while it is away.
+    pub(super) outage: Option<&'a ServerOutage>,
 }
 
 impl Header<'_> {
@@ -73,6 +80,7 @@ impl Header<'_> {
             self.draw_stats(&mut LinePainter::new(layout.stats, buffer, appearance.symbols));
         }
         let mut painter = LinePainter::new(layout.header, buffer, appearance.symbols);
+        self.draw_outage(&mut painter);
         let failed: usize = self.idle.site.queues().iter().map(|(id, _)| self.idle.site.failed_count(id)).sum();
         if failed > 0 {
             painter.right(&format!(" {} {failed} failed ", appearance.symbols.failed), appearance.theme.critical);
@@ -108,6 +116,18 @@ impl Header<'_> {
         draw_tabs(&fitting, &mut painter, appearance, |columns, queue| {
             targets.add(layout.header, columns, ClickTarget::Queue(queue));
         });
+    }
+
+    /// Says that the server of the site is away, and since when if there is room.
+    fn draw_outage(&self, painter: &mut LinePainter<'_>) {
+        let Some(outage) = self.outage else { return };
+        let local = self.idle.settings.local;
+        let since = time_format::format_time(local(outage.since), local(self.idle.now));
+        let short = outage.describe();
+        let long = format!("{short} since {since}");
+        let has_room = text::width(&long) + 2 + OUTAGE_TABS_WIDTH <= painter.room();
+        painter
+            .right(&format!(" {} ", if has_room { long } else { short }), self.idle.settings.appearance.theme.warning);
     }
 
     /// The tabs, with the state of every queue if `with_states` is set.

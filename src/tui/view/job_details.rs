@@ -124,6 +124,7 @@ impl DetailColumn<'_> {
     fn overview(&self) -> Vec<DetailLine> {
         let mut lines = vec![self.title(), self.state_line()];
         lines.extend(self.findings());
+        lines.extend(self.machine());
         lines.push(DetailLine::new());
         lines.extend(self.timeline());
         lines.push(DetailLine::new());
@@ -182,6 +183,14 @@ impl DetailColumn<'_> {
         line
     }
 
+    /// Where its last run ran, on a site of several machines.
+    fn machine(&self) -> Vec<DetailLine> {
+        let worker = self.job.result_run().map(|run| run.worker);
+        let machine = worker.and_then(|worker| self.history.as_ref()?.machines.get(&worker));
+        let Some((worker, machine)) = worker.zip(machine) else { return Vec::new() };
+        self.wrapped("Ran on ", &format!("{machine}, worker {worker}"), self.appearance().theme.dim)
+    }
+
     /// Why its last run did not succeed, what usually helps, and what the run used.
     fn findings(&self) -> Vec<DetailLine> {
         let theme = &self.appearance().theme;
@@ -209,7 +218,11 @@ impl DetailColumn<'_> {
         if let Some(usage) = &end.usage {
             lines.extend(self.wrapped("Used   ", &usage.to_string(), theme.dim));
         }
-        let host_of = |id| self.site.workers().find(|worker| worker.id == id).map(|worker| &*worker.host);
+        let machines = self.history.map(|history| &history.machines);
+        let host_of = |id| {
+            let present = self.site.workers().find(|worker| worker.id == id).map(|worker| &*worker.host);
+            present.or_else(|| machines?.get(&id).map(String::as_str))
+        };
         let slow = self.history.and_then(|history| SlowRun::of_result(self.job, &history.runs, self.now, host_of));
         lines.extend(slow.into_iter().flat_map(|slow| self.wrapped("Slow   ", &slow.to_string(), theme.dim)));
         if let Some(inputs) = run.inputs.as_deref() {

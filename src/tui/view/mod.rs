@@ -133,16 +133,16 @@ impl Screen {
 
     fn draw_header(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets, now: DateTime<Utc>) {
         let stats = self.queue_stats(now);
-        let shows_all_queues = self.lists.shows_all_queues();
+        let (shows_all_queues, outage) = (self.lists.shows_all_queues(), self.outage.as_ref());
         if self.has_queue() {
             self.queue.read(|queue, site| {
                 let queue = Some((self.queue.id(), queue));
-                Header { idle: self.idle_check(site, now), queue, shows_all_queues, stats: &stats }
+                Header { idle: self.idle_check(site, now), queue, shows_all_queues, stats: &stats, outage }
                     .draw(layout, buffer, targets);
             });
         } else {
             self.site.read(|site| {
-                Header { idle: self.idle_check(site, now), queue: None, shows_all_queues, stats: &stats }
+                Header { idle: self.idle_check(site, now), queue: None, shows_all_queues, stats: &stats, outage }
                     .draw(layout, buffer, targets);
             });
         }
@@ -284,8 +284,12 @@ impl Screen {
     fn draw_message(&self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
         let job = self.job_in_focus();
         let line = if let Some(dialog) = self.dialog.as_ref().filter(|dialog| shows_line(dialog)) {
-            let query_error = self.lists.query_error();
-            MessageLine::Dialog(DialogLine { dialog, queue: self.queue.id(), query_error })
+            let error = match (dialog, &self.outage) {
+                (Dialog::Filter(_), _) => self.lists.query_error().map(ToString::to_string),
+                (Dialog::Add(_) | Dialog::SearchAll(_), Some(outage)) => Some(outage.reason()),
+                _ => None,
+            };
+            MessageLine::Dialog(DialogLine { dialog, queue: self.queue.id(), error: error.unwrap_or_default() })
         } else if let Some(status) = self.status_line.shown() {
             MessageLine::Status(status)
         } else if let Some(error) = &self.file.error {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{ChangeListener, EventLoop};
 use crate::model::{AfterRun, Event, EventRecord, JobId, JobState, Run, RunId, StopSignal, WorkerInfo};
+use crate::site::hostname;
 use crate::store::{CommandResult, Store, StoreError};
 
 impl EventLoop {
@@ -149,6 +150,9 @@ impl EventLoop {
         on_change(store, recorded, own.as_ref());
         if let (Some(job), Event::Ended { run, .. }) = (&own, &recorded.event) {
             self.folders.remove_unused(job, *run, || store.job(job.id).ok().flatten());
+            if let Err(error) = store.announce_artifacts(*run, &hostname()) {
+                tracing::warn!(%error, %run, "other machines don't know the artifacts of a run");
+            }
         }
         if let (Some(job), Event::Ended { after_run: AfterRun::Finish | AfterRun::StayPending, .. }) =
             (own, &recorded.event)

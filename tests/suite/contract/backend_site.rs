@@ -53,6 +53,11 @@ impl BackendSite {
         Some(Self { backend: Backend::Postgres(address.into()), folder: TempDir::new().unwrap() })
     }
 
+    /// Its folder, which is removed with the result.
+    pub(super) fn into_folder(self) -> TempDir {
+        self.folder
+    }
+
     pub(super) fn state_dir(&self) -> StateDir {
         StateDir::new(self.folder.path().join(".setlist"))
     }

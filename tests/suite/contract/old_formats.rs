@@ -7,12 +7,14 @@ use setlist::model::{
     Command, Exit, JobCounts, JobId, NeedCounts, Outcome, Phase, QueueMode, Readiness, Reservation, RunId, Site,
     SiteState, StateReader, WorkerId,
 };
-use setlist::store::{ListPosition, Store};
+use setlist::store::{ListPosition, PostgresStore, ServerAddress, StateDir, Store, StoreError};
+use tempfile::TempDir;
 
 use super::random_commands::{
     counted_again, list_pages_equal_the_whole, overview_equals_the_whole, stored_need_counts,
 };
-use super::{BackendSite, at};
+use super::{BackendSite, accept, add, at};
+use crate::own_server::OwnServer;
 
 /// A site with this database.
 fn site(database: &[u8]) -> (BackendSite, Box<dyn Store>, SiteState) {
@@ -224,4 +226,28 @@ fn everything_is_there(store: &mut dyn Store, site_state: &SiteState) {
     let counters = site_state.counters();
     assert_eq!((counters.job, counters.worker), (16, 7));
     assert!(site_state.file_version().is_some());
+}
+
+#[test]
+fn the_tables_of_a_server_are_upgraded_and_those_of_a_newer_version_refused() {
+    let Some(server) = OwnServer::start_with(&["fsync=off"], |_| ()) else { return };
+    let mut client = server.client().unwrap();
+    client.batch_execute(include_str!("../../../src/store/postgres/schema.sql")).unwrap();
+    let worker = r#"{"id": 7, "host": "b", "pid": 1}"#;
+    let row = format!(
+        "INSERT INTO setlist.sites (name) VALUES ('app'); INSERT INTO setlist.workers (site, id, body) VALUES (1, 7, '{worker}')"
+    );
+    client.batch_execute(&row).unwrap();
+    let url = format!("postgres://setlist@127.0.0.1:{}/postgres?site=app&sslmode=disable", server.port);
+    let (address, folder) = (ServerAddress::parse(&url).unwrap(), TempDir::new().unwrap());
+    let open = || PostgresStore::open(&address, &StateDir::new(folder.path()));
+    let mut store = open().unwrap();
+    assert_eq!(store.worker_machines(&[WorkerId(7)]).unwrap(), [(WorkerId(7), "b".to_owned())].into());
+    accept(&mut store, add(1));
+    assert_eq!(open().unwrap().load().unwrap().jobs().count(), 1);
+    client.batch_execute("UPDATE setlist.format SET version = 99").unwrap();
+    let refused = open().err().unwrap();
+    assert!(matches!(refused, StoreError::ServerTooNew { found: 99, known: 2, .. }), "{refused}");
+    let format: i32 = client.query_one("SELECT version FROM setlist.format", &[]).unwrap().get(0);
+    assert_eq!(format, 99);
 }

@@ -5,9 +5,12 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 
 use setlist::model::{RunId, TerminalInput, WindowSize};
-use setlist::store::{TerminalInputError, TerminalInputReader};
+use setlist::store::{PostgresStore, StateDir, Store, TerminalInputError, TerminalInputReader, TerminalInputWriter};
+use tempfile::TempDir;
 
 use super::BackendSite;
+use crate::postgres_server;
+use crate::temp_site::wait_for;
 
 const RUN: RunId = RunId(7);
 
@@ -86,6 +89,95 @@ fn the_last_terminal_size_is_stored() {
         lines.record_size(size(99, 33)).unwrap();
         assert_eq!(backend.connect().terminal_inputs().last_size(), size(99, 33));
     }
+}
+
+/// For each backend, the connection of a worker and that of a screen; where a server has the site, of another machine.
+fn worker_and_screen() -> Vec<(Box<dyn Store>, Box<dyn Store>, TempDir)> {
+    let here = |backend: BackendSite| (backend.connect(), backend.connect(), backend.into_folder());
+    let mut pairs = vec![here(BackendSite::memory()), here(BackendSite::sqlite())];
+    pairs.extend(postgres_server::new_site().map(|address| {
+        let folder = TempDir::new().unwrap();
+        let open = |name: &str| {
+            let local = StateDir::new(folder.path().join(name));
+            local.create().unwrap();
+            Box::new(PostgresStore::open(&address, &local).unwrap()) as Box<dyn Store>
+        };
+        (open("worker"), open("screen"), folder)
+    }));
+    pairs
+}
+
+#[test]
+fn input_from_any_machine_arrives_in_order_and_only_while_the_run_has_a_terminal() {
+    for (worker, screen, _folder) in worker_and_screen() {
+        let mut writer = screen.terminal_inputs().writer(RUN);
+        let fails_with =
+            |writer: &mut TerminalInputWriter, bytes: &[u8]| wait_for("a failure", || writer.send(bytes).err());
+        assert_eq!(fails_with(&mut writer, b"too soon"), TerminalInputError::NotConnected);
+        let mut reader = worker.terminal_inputs().open_reader(RUN).unwrap();
+        let long: Vec<u8> = (0..20_000).map(|nth| b'a' + u8::try_from(nth % 26).unwrap()).collect();
+        // On another machine, the terminal is known after a moment.
+        let mut received = Vec::new();
+        wait_for("a first byte", || {
+            let _ = writer.send(b"x");
+            received.extend(all(&mut reader));
+            (!received.is_empty()).then_some(())
+        });
+        writer.send(b"|first").unwrap();
+        writer.resize(size(100, 30)).unwrap();
+        writer.send(&long).unwrap();
+        wait_for("all of it", || {
+            received.extend(all(&mut reader));
+            let bytes =
+                received.iter().map(|input| if let TerminalInput::Bytes(bytes) = input { bytes.len() } else { 0 });
+            (bytes.sum::<usize>() >= long.len() + 6).then_some(())
+        });
+        let resized = received.iter().position(|input| *input == TerminalInput::Size(size(100, 30))).unwrap();
+        let bytes = |inputs: &[TerminalInput]| -> Vec<u8> {
+            let bytes = |input: &TerminalInput| {
+                if let TerminalInput::Bytes(bytes) = input { bytes.clone() } else { Vec::new() }
+            };
+            inputs.iter().flat_map(bytes).collect()
+        };
+        let before = bytes(&received[..resized]);
+        assert!(before.ends_with(b"x|first"), "{before:?}");
+        assert_eq!(bytes(&received[resized..]), long);
+        // A job that does not read what is typed.
+        let full = wait_for("a failure", || (0..2_000).find_map(|_| writer.send(&[b'y'; 400]).err()));
+        assert_eq!(full, TerminalInputError::BufferFull);
+        drop(reader);
+        wait_for("the end", || (writer.send(b"too late") == Err(TerminalInputError::NotConnected)).then_some(()));
+    }
+}
+
+#[test]
+fn input_is_not_kept_on_the_server() {
+    let Some(address) = postgres_server::new_site() else { return };
+    let folder = TempDir::new().unwrap();
+    let open = |name: &str| {
+        let local = StateDir::new(folder.path().join(name));
+        local.create().unwrap();
+        PostgresStore::open(&address, &local).unwrap()
+    };
+    let (worker, screen) = (open("worker"), open("screen"));
+    let mut reader = worker.terminal_inputs().open_reader(RUN).unwrap();
+    let mut writer = screen.terminal_inputs().writer(RUN);
+    wait_for("the input", || {
+        let _ = writer.send(b"secret");
+        (!all(&mut reader).is_empty()).then_some(())
+    });
+    let mut client = postgres_server::client();
+    let site = format!("(SELECT id FROM setlist.sites WHERE name = '{}')", address.site());
+    let mut count = |table: &str| -> i64 {
+        client.query_one(&format!("SELECT count(*) FROM setlist.{table} WHERE site = {site}"), &[]).unwrap().get(0)
+    };
+    wait_for("an empty table", || {
+        all(&mut reader);
+        (count("terminal_input") == 0).then_some(())
+    });
+    assert_eq!(count("terminals"), 1);
+    drop(reader);
+    wait_for("the end of the terminal", || (count("terminals") == 0).then_some(()));
 }
 
 /// The path of a run's pipe.

@@ -1,0 +1,118 @@
+//! A screen whose server is stopped and started.
+
+use std::process::Stdio;
+
+use setlist::store::ServerAddress;
+
+use super::Terminal;
+use crate::own_server::OwnServer;
+use crate::temp_site::{CommandOutput, TempSite, wait_for};
+use crate::two_machines::{Machine, machines};
+
+const JOBS: &str = "\
+queues:
+  work:
+    - {id: one, title: First one, run: 'true'}
+    - {id: two, title: Second one, run: 'echo the second has run'}
+    - {id: three, title: Third one, run: 'true'}
+";
+
+/// The line of the screen with the cursor.
+fn selected(screen: &str) -> &str {
+    screen.lines().find(|line| line.contains('›')).unwrap_or("")
+}
+
+#[test]
+fn a_screen_reconnects_to_its_server_and_answers_keys_meanwhile() {
+    let Some(mut server) = OwnServer::start_with(&[], |_| ()) else { return };
+    let url = format!("postgres://setlist@127.0.0.1:{}/postgres?site=app&sslmode=disable", server.port);
+    let machine = Machine { site: TempSite::with(JOBS), address: ServerAddress::parse(&url).unwrap() };
+    let mut screen = Terminal::open(&machine.site, &["--store", &url]);
+    screen.wait_for_text("Third one");
+    screen.keys("j");
+    screen.wait_until("the second job", |text| selected(text).contains("Second one"));
+    server.stop();
+    let text = screen.wait_for_text("reconnecting to 127.0.0.1 since ");
+    assert!(text.contains("Third one") && selected(&text).contains("Second one"), "{text}");
+    // It can still be used, and says what became of a request.
+    screen.keys("r");
+    screen.wait_for_text("127.0.0.1 can't be reached; nothing was changed.");
+    screen.keys("a");
+    screen.wait_for_text("add to work: ");
+    screen.keys("echo kept\r!");
+    screen.wait_for_text("add to work: echo kept!   127.0.0.1 can't be reached");
+    screen.keys("\x1b");
+    screen.wait_until("the lists", |text| !text.contains("add to work"));
+    screen.keys("j");
+    screen.wait_until("the third job", |text| selected(text).contains("Third one"));
+    screen.keys("k");
+    server.start();
+    let text = screen.wait_for_text("127.0.0.1 is connected again.");
+    assert!(!text.contains("reconnecting") && selected(&text).contains("Second one"), "{text}");
+    assert!(text.contains("Pending 3"), "nothing was queued: {text}");
+    // What others change shows again.
+    let worker = machine.worker(&[]);
+    screen.keys("r");
+    screen.wait_for_text("the second has run");
+    screen.wait_for_text("Finished 1");
+    machine.wait_for_job("work/two", "succeeded");
+    worker.stop();
+    screen.keys("q");
+    assert!(screen.wait_for_exit().success());
+}
+
+#[test]
+fn commands_that_follow_a_site_wait_for_its_server() {
+    let Some(mut server) = OwnServer::start_with(&[], |_| ()) else { return };
+    let url = format!("postgres://setlist@127.0.0.1:{}/postgres?site=app&sslmode=disable", server.port);
+    let jobs = "queues: {work: {jobs: [{id: slow, run: 'while [ ! -e go ]; do sleep 0.05; done; echo over'}]}}";
+    let machine = Machine { site: TempSite::with(jobs), address: ServerAddress::parse(&url).unwrap() };
+    let worker = machine.worker(&[]);
+    machine.ok(&["start", "work"]);
+    machine.wait_for_job("work/slow", "running");
+    let followed = ["wait work/slow", "log -f work/slow", "wait --timeout 2s work/slow"].map(|command| {
+        let args: Vec<&str> = command.split(' ').collect();
+        let child = machine.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child
+    });
+    // Each listens on a connection of its own, and so does the worker.
+    let listeners = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+    let mut client = server.client().unwrap();
+    wait_for("the followers", || (client.query_one(listeners, &[]).unwrap().get::<_, i64>(0) >= 4).then_some(()));
+    drop(client);
+    server.stop();
+    let [wait, log, timed] = followed;
+    let timed = CommandOutput::from_output(&timed.wait_with_output().unwrap());
+    assert!(timed.code == Some(1) && timed.stderr.contains("timed out: work/slow is not finished"), "{timed:?}");
+    machine.site.write("go", "");
+    server.start();
+    for command in [wait, log] {
+        let output = CommandOutput::from_output(&command.wait_with_output().unwrap());
+        assert_eq!(output.code, Some(0), "{output:?}");
+        let said = |text: &str| output.stderr.matches(text).count();
+        assert_eq!(said("127.0.0.1 can't be reached; trying again"), 1, "{output:?}");
+        assert_eq!(said("127.0.0.1 can be reached again"), 1, "{output:?}");
+        assert!(output.stdout.contains("over"), "{output:?}");
+    }
+    worker.stop();
+}
+
+#[test]
+fn what_is_typed_reaches_a_job_on_another_machine() {
+    let jobs = "queues:\n  work:\n    - {id: ask, title: Asks, pty: true, run: 'printf \"name? \"; read name; echo \"hello $name\"'}\n";
+    let Some([here, there]) = machines::<2>(jobs) else { return };
+    here.ok(&["start", "work"]);
+    let worker = there.worker(&[]);
+    let url = here.address.to_string();
+    let mut screen = Terminal::open(&here.site, &["--store", &url]);
+    screen.wait_for_text("name?");
+    screen.keys("i");
+    screen.wait_for_text("TYPING");
+    screen.keys("qé\x1b[200~日本\x1b[201~\x7f\x15quit\r");
+    screen.wait_for_text("hello quit");
+    screen.keys("\x1a");
+    here.wait_for_job("work/ask", "succeeded");
+    screen.keys("q");
+    assert!(screen.wait_for_exit().success());
+    worker.stop();
+}
