@@ -45,6 +45,7 @@ impl StoreRequest {
             | Self::LoadRuns(_)
             | Self::LoadDueTimes(_)
             | Self::SetWindowSize(_)
+            | Self::LookAtUsage { .. }
             | Self::ReadChanges
             | Self::CheckWorkers => None,
         }

@@ -97,7 +97,11 @@ impl StoreThread {
             StoreRequest::ReadChanges => self.reconnect(now),
             // They are checked once it is connected again.
             StoreRequest::CheckWorkers => {}
-            StoreRequest::OpenLog(_) | StoreRequest::Subscribe(_) | StoreRequest::SetWindowSize(_) => {
+            // They are about this machine.
+            StoreRequest::OpenLog(_)
+            | StoreRequest::Subscribe(_)
+            | StoreRequest::SetWindowSize(_)
+            | StoreRequest::LookAtUsage { .. } => {
                 return Some(request);
             }
         }
