@@ -59,7 +59,7 @@ fn many_queues_open_with_an_overview_that_leads_to_each_and_back() {
         row(&mut harness, name);
     }
     let words: Vec<String> = row(&mut harness, "docs").split_whitespace().map(str::to_owned).collect();
-    assert_eq!(words[3..], ["1", "0", "1", "✗", "1", "processing"], "pending, running, finished, failed: {words:?}");
+    assert_eq!(words[3..], ["1", "0", "1", "✗", "1", "▅", "processing"], "pending, running, finished, failed: {words:?}");
     harness.keys("jj<Enter>");
     assert!(!is_open(&mut harness));
     assert_eq!(harness.screen.queue().id().as_str(), "cache-warm");
@@ -153,7 +153,7 @@ fn the_last_hour_is_shown_beside_names_that_are_not_cut_for_it() {
     assert!(text.contains("Last hour") && text.contains("cache-warm"), "{text}");
     let long = "a-queue-with-quite-a-long-name";
     let queues = (0..10).map(|order| queue(&format!("{order}-{long}"), 1, order, &[("a", "A")])).collect();
-    let text = ScreenHarness::new(queues, 120, 40).text();
+    let text = ScreenHarness::new(queues, 120, 40).keys("b").text();
     assert!(!text.contains("Last hour") && text.contains(&format!("9-{long}")), "{text}");
 }
 
