@@ -196,7 +196,7 @@ struct Site(TempDir);
 impl Site {
     fn new() -> Result<Self> {
         let site = Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?);
-        fs::write(site.0.path().join("jobs.yaml"), "queues: {q: []}\n")?;
+        fs::write(site.0.path().join("jobs.yaml"), "queues: {q: {parallel: 4000, jobs: []}}\n")?;
         run(&mut site.program(&["status"]))?;
         Ok(site)
     }
