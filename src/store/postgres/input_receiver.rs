@@ -157,30 +157,30 @@ impl ReceiverThread {
             }
         };
         loop {
-            let mut sql = String::new();
+            let mut statements = Vec::new();
             if !self.closed.is_empty() {
                 let closed = list(self.closed.iter().map(|run| run.0));
-                sql.push_str(&format!("DELETE FROM setlist.terminals WHERE site = {site} AND run IN ({closed});"));
+                statements.push(format!("DELETE FROM setlist.terminals WHERE site = {site} AND run IN ({closed})"));
             }
             if !self.delivered.is_empty() {
                 let delivered = list(self.delivered.iter());
-                sql.push_str(&format!("DELETE FROM setlist.terminal_input WHERE id IN ({delivered});"));
+                statements.push(format!("DELETE FROM setlist.terminal_input WHERE id IN ({delivered})"));
             }
             if self.terminals.is_empty() {
-                session.run(&sql)?;
+                session.run(&statements.join(";"))?;
                 (self.closed, self.delivered) = (BTreeSet::new(), BTreeSet::new());
                 return Ok(false);
             }
             // A server that has crashed has forgotten which are open.
             let rows: Vec<String> = self.terminals.keys().map(|run| format!("({site}, {})", run.0)).collect();
-            sql.push_str(&format!("INSERT INTO setlist.terminals VALUES {} ON CONFLICT DO NOTHING;", rows.join(", ")));
-            let deletions = usize::from(!self.closed.is_empty()) + usize::from(!self.delivered.is_empty());
+            statements.push(format!("INSERT INTO setlist.terminals VALUES {} ON CONFLICT DO NOTHING", rows.join(", ")));
             let runs = list(self.terminals.keys().map(|run| run.0));
-            sql.push_str(&format!(
+            let inputs = statements.len();
+            statements.push(format!(
                 "SELECT id, run, encode(frame, 'hex') FROM setlist.terminal_input \
                  WHERE site = {site} AND run IN ({runs}) ORDER BY id LIMIT {FRAMES_PER_MESSAGE}"
             ));
-            let rows = session.run(&sql)?.take(deletions + 1);
+            let rows = session.run(&statements.join(";"))?.take(inputs);
             (self.closed, self.delivered) = (BTreeSet::new(), BTreeSet::new());
             let mut full = BTreeSet::new();
             for row in &rows {

@@ -111,9 +111,9 @@ struct UploadThread {
 
 impl UploadThread {
     fn run(mut self) {
-        let mut has_failed = false;
+        let mut is_failing = false;
         loop {
-            let first = if has_failed {
+            let first = if is_failing {
                 match self.received.recv_timeout(RETRY_INTERVAL) {
                     Err(RecvTimeoutError::Disconnected) => return,
                     message => message.ok(),
@@ -132,9 +132,9 @@ impl UploadThread {
                 is_urgent = self.handle(message);
             }
             let sent = self.send_all();
-            let had_failed = mem::replace(&mut has_failed, sent.is_err());
+            let has_failed_before = mem::replace(&mut is_failing, sent.is_err());
             if let Err(error) = sent
-                && !had_failed
+                && !has_failed_before
             {
                 tracing::warn!(%error, "can't send output to the server yet");
             }

@@ -15,7 +15,7 @@ use crate::tui::server_outage::{CurrentOutage, RequestKind, ServerOutage};
 impl StoreThread {
     /// When to connect again, while the server is away.
     pub(super) fn reconnect_at(&self) -> Option<Instant> {
-        self.outage.as_ref().map(|current| current.retry_at())
+        self.outage.as_ref().map(CurrentOutage::retry_at)
     }
 
     /// Reports an error: once, if it is that the server is away.

@@ -91,8 +91,10 @@ fn the_last_terminal_size_is_stored() {
     }
 }
 
+type BoxedStore = Box<dyn Store>;
+
 /// For each backend, the connection of a worker and that of a screen; where a server has the site, of another machine.
-fn worker_and_screen() -> Vec<(Box<dyn Store>, Box<dyn Store>, TempDir)> {
+fn worker_and_screen() -> Vec<(BoxedStore, BoxedStore, TempDir)> {
     let here = |backend: BackendSite| (backend.connect(), backend.connect(), backend.into_folder());
     let mut pairs = vec![here(BackendSite::memory()), here(BackendSite::sqlite())];
     pairs.extend(postgres_server::new_site().map(|address| {

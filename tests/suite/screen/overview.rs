@@ -59,7 +59,11 @@ fn many_queues_open_with_an_overview_that_leads_to_each_and_back() {
         row(&mut harness, name);
     }
     let words: Vec<String> = row(&mut harness, "docs").split_whitespace().map(str::to_owned).collect();
-    assert_eq!(words[3..], ["1", "0", "1", "✗", "1", "▅", "processing"], "pending, running, finished, failed: {words:?}");
+    assert_eq!(
+        words[3..],
+        ["1", "0", "1", "✗", "1", "▅", "processing"],
+        "pending, running, finished, failed: {words:?}"
+    );
     harness.keys("jj<Enter>");
     assert!(!is_open(&mut harness));
     assert_eq!(harness.screen.queue().id().as_str(), "cache-warm");

@@ -70,18 +70,17 @@ fn commands_that_follow_a_site_wait_for_its_server() {
     let worker = machine.worker(&[]);
     machine.ok(&["start", "work"]);
     machine.wait_for_job("work/slow", "running");
-    let followed = ["wait work/slow", "log -f work/slow", "wait --timeout 2s work/slow"].map(|command| {
-        let args: Vec<&str> = command.split(' ').collect();
-        let child = machine.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        child
-    });
-    // Each listens on a connection of its own, and so does the worker.
-    let listeners = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+    let start = |args: &[&str]| machine.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Each listens on a connection of its own, as the worker does; that is asked nothing after it was made.
+    let listeners = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_walfile_name%' AND state = 'idle' \
+                     AND state_change < clock_timestamp() - interval '0.5 s'";
     let mut client = server.client().unwrap();
-    wait_for("the followers", || (client.query_one(listeners, &[]).unwrap().get::<_, i64>(0) >= 4).then_some(()));
-    drop(client);
+    let mut listeners = || client.query_one(listeners, &[]).unwrap().get::<_, i64>(0);
+    let (wait, log) = (start(&["wait", "work/slow"]), start(&["log", "-f", "work/slow"]));
+    wait_for("the followers", || (listeners() >= 3).then_some(()));
+    let mut timed = start(&["wait", "--timeout", "2s", "work/slow"]);
+    wait_for("another one", || (listeners() >= 4 || timed.try_wait().unwrap().is_some()).then_some(()));
     server.stop();
-    let [wait, log, timed] = followed;
     let timed = CommandOutput::from_output(&timed.wait_with_output().unwrap());
     assert!(timed.code == Some(1) && timed.stderr.contains("timed out: work/slow is not finished"), "{timed:?}");
     machine.site.write("go", "");
