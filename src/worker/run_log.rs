@@ -1,5 +1,6 @@
 //! Writes the output of a run to its log, and tells the worker when a run stalls.
 
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,13 +9,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::clock;
 use crate::model::{RunId, Stream, WindowSize};
 use crate::runner::Output;
-use crate::store::StoreError;
 use crate::store::log::LogWriter;
 
-/// Writes output to a log. If that fails, the run continues without a log.
+/// Writes output to a log. What can't be written is lost; the log says how much when there is room again.
 pub(super) struct RunLog {
-    log: Option<LogWriter>,
+    log: LogWriter,
     run: RunId,
+    is_failing: bool,
     on_stall: StallCallback,
 }
 
@@ -27,29 +28,23 @@ pub(super) type StallCallback = Box<dyn Fn(Option<DateTime<Utc>>) + Send>;
 
 impl RunLog {
     pub(super) fn new(log: LogWriter, run: RunId, on_stall: StallCallback) -> Self {
-        Self { log: Some(log), run, on_stall }
-    }
-
-    fn check(&mut self, result: Result<(), StoreError>) {
-        if let Err(error) = result {
-            tracing::error!(run = %self.run, %error, "can't write the log of a run; its output is lost");
-            self.log = None;
-        }
+        Self { log, run, is_failing: false, on_stall }
     }
 }
 
 impl Output for RunLog {
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        if let Some(log) = &mut self.log {
-            let written = log.write(stream, bytes, clock::now());
-            self.check(written);
+        let written = self.log.write(stream, bytes, clock::now());
+        let was_failing = mem::replace(&mut self.is_failing, written.is_err());
+        if let Err(error) = written
+            && !was_failing
+        {
+            tracing::error!(run = %self.run, %error, "can't write the log of a run; its output is lost");
         }
     }
 
     fn resized(&mut self, size: WindowSize) {
-        if let Some(log) = &mut self.log {
-            log.resize(size);
-        }
+        self.log.resize(size);
     }
 
     fn stalled(&mut self, silent_for: Option<Duration>) {
@@ -57,10 +52,9 @@ impl Output for RunLog {
         (self.on_stall)(silent_for.map(since));
     }
 
-    fn finish(mut self: Box<Self>) {
-        if let Some(log) = self.log.take() {
-            let finished = log.finish();
-            self.check(finished);
+    fn finish(self: Box<Self>) {
+        if let Err(error) = self.log.finish() {
+            tracing::error!(run = %self.run, %error, "can't finish the log of a run; some of its output may be lost");
         }
     }
 }

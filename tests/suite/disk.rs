@@ -145,6 +145,35 @@ fn part_with_a_job_on_a_full_disk() {
 }
 
 #[test]
+fn output_that_has_no_room_is_missed_only_until_there_is_room() {
+    with_a_disk("part_with_output_without_room");
+}
+
+#[test]
+fn part_with_output_without_room() {
+    let Some(disk) = env::var_os(DISK) else { return };
+    // More than a pipe holds: some of it has been read when all of it is printed.
+    let run = "echo first; until [ -e \"$TMPDIR/go\" ]; do sleep 0.01; done; head -c 200000 /dev/zero | tr \"\\0\" x; : > \
+               \"$TMPDIR/printed\"; until [ -e \"$TMPDIR/last\" ]; do sleep 0.01; done; echo last";
+    let jobs = format!("queues: {{q: [{{id: loud, run: '{run}'}}]}}");
+    let site = TempSite::on_disk(Path::new(&disk), &jobs);
+    let elsewhere = tempfile::tempdir_in("/tmp").unwrap();
+    let mut process = site.command(&["process", "--quiet"]);
+    let mut process =
+        process.env("TMPDIR", elsewhere.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    site.wait_until("q/loud", |job| job["state"] == json!("running"));
+    let ballast = fill(&site);
+    fs::write(elsewhere.path().join("go"), "").unwrap();
+    wait_for("the output", || elsewhere.path().join("printed").exists().then_some(()));
+    fs::remove_file(ballast).unwrap();
+    fs::write(elsewhere.path().join("last"), "").unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    let log = site.ok(&["log", "q/loud"]);
+    assert!(log.starts_with("first\n") && log.ends_with("last\n"), "{} bytes", log.len());
+    assert!(log.contains("\n[setlist: ") && log.contains(" lost: No space left on device"), "{} bytes", log.len());
+}
+
+#[test]
 fn a_signal_ends_process_on_a_full_disk() {
     with_a_disk("part_with_a_signal_on_a_full_disk");
 }

@@ -109,7 +109,7 @@ impl ColumnWidths {
         Self { note, time, value, usage: 0 }
     }
 
-    /// Also shows what running jobs use, if no title is cut for that.
+    /// Also shows what running jobs use, if no title that has less than half of the row is cut for that.
     pub(super) fn with_usage<'a>(
         self,
         jobs: impl Iterator<Item = &'a Job>,
@@ -121,7 +121,8 @@ impl ColumnWidths {
             let queue = if shows_queue { text::width(job.queue.as_str()) + 1 } else { 0 };
             queue + text::width(&text::sanitize_line(&job.display_title()))
         };
-        let title = jobs.map(row).max().unwrap_or(0).max(MIN_TITLE_WIDTH + 2);
+        let most = usize::from(width) / 2;
+        let title = jobs.map(row).max().unwrap_or(0).min(most).max(MIN_TITLE_WIDTH);
         let beside = SIGNS_WIDTH + title + RUNNING_NOTE_WIDTHS[usize::from(has_bars)] + DURATION_WIDTH + 4;
         let room = usize::from(width).saturating_sub(beside);
         Self { usage: RunUsage::ROW_WIDTHS.into_iter().find(|usage| *usage <= room).unwrap_or(0), ..self }

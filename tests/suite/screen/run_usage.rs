@@ -37,6 +37,20 @@ fn the_list_and_the_details_show_it_while_a_job_runs() {
 }
 
 #[test]
+fn short_titles_leave_room_for_it_beside_a_script_that_has_none() {
+    let script = "x".repeat(90);
+    for (title, width, height) in [("Idle", 120, 40), (&*script, 200, 60)] {
+        let mut harness = ScreenHarness::new(vec![queue("q", 2, 0, &[("a", "Spin"), ("b", title)])], width, height);
+        harness.process("q");
+        let runs = [harness.start("q").1, harness.start("q").1];
+        harness.send(Message::UsageSeen(runs.map(|run| (run, usage())).into()));
+        let text = harness.text();
+        let row = text.lines().find(|line| line.contains('▸') && line.contains("Spin")).unwrap();
+        assert!(row.contains("185% CPU   120 MiB"), "{width}x{height}:\n{text}");
+    }
+}
+
+#[test]
 fn a_title_is_not_cut_for_it() {
     let title = "A long title that leaves no room for other columns";
     for (width, height) in [(80, 24), (120, 40), (200, 60), (250, 80)] {
