@@ -64,18 +64,18 @@ impl RunUsages {
 
 impl RunUsage {
     /// The width of [`row_text`](Self::row_text), with and without the output.
-    pub(super) const ROW_WIDTHS: [usize; 2] = [33, 19];
+    pub(super) const ROW_WIDTHS: [usize; 2] = [33, 20];
 
     /// The text in a row of this width, the same for all rows.
     pub(super) fn row_text(&self, width: usize) -> String {
         let percent = self.live.and_then(|live| live.cpu_percent).map(|percent| format!("{percent}% CPU"));
         let memory = self.live.map(|live| text::bytes(live.memory)).unwrap_or_default();
-        let processes = format!("{:>9} {memory:>9}", percent.unwrap_or_default());
+        let processes = format!("{:>10} {memory:>9}", percent.unwrap_or_default());
         if width < Self::ROW_WIDTHS[0] {
             return processes;
         }
         let output = self.output.map(|output| format!("{} out", text::bytes(output))).unwrap_or_default();
-        format!("{processes} {output:>13}")
+        format!("{processes} {output:>12}")
     }
 
     /// All of it in words: `85% CPU, 120 MiB memory, 3.4 MiB output, 3.2s CPU time, 2 processes`.

@@ -170,7 +170,7 @@ fn part_with_output_without_room() {
     assert_eq!(process.wait().unwrap().code(), Some(0));
     let log = site.ok(&["log", "q/loud"]);
     assert!(log.starts_with("first\n") && log.ends_with("last\n"), "{} bytes", log.len());
-    assert!(log.contains("\n[setlist: ") && log.contains(" lost: No space left on device"), "{} bytes", log.len());
+    assert!(log.contains("\n[setlist: ") && log.contains(" lost: the disk is full]\n"), "{} bytes", log.len());
 }
 
 #[test]

@@ -91,9 +91,11 @@ impl LogWriter {
         if let Err(error) = &result {
             self.lost.bytes += bytes.len() as u64;
             self.lost.at = at;
-            if let StoreError::Io { source, .. } = error {
-                self.lost.reason = source.to_string();
-            }
+            self.lost.reason = match error {
+                StoreError::Io { source, .. } => source.to_string(),
+                StoreError::DiskFull { .. } => "the disk is full".to_owned(),
+                error => error.to_string(),
+            };
         }
         if let Some(progress) = &self.progress {
             progress.call(LogProgress::Grown);

@@ -26,7 +26,7 @@ fn the_list_and_the_details_show_it_while_a_job_runs() {
             .find(|line| line.contains('▸') && line.contains(name))
             .unwrap_or_else(|| panic!("no {name} in\n{text}"))
     };
-    assert!(row("Encode the film").contains("185% CPU   120 MiB       8 B out"), "{text}");
+    assert!(row("Encode the film").contains("185% CPU   120 MiB      8 B out"), "{text}");
     assert!(!row("Encode another film").contains("CPU"), "nothing is known of it:\n{text}");
     let end = |name: &str| row(name).find(" out ").map(|at| row(name)[..at].chars().count());
     assert_eq!(end("Encode the film"), end("Encode another film"), "{text}");
