@@ -1,9 +1,10 @@
 //! Which server has the site of a state directory, which then holds only what belongs to this machine, and whether it is an
 //! incomplete copy.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process;
 
 use super::error::StoreError;
 use super::postgres::ServerAddress;
@@ -45,9 +46,17 @@ impl StateDir {
         if self.last_published().as_deref() == Some(version) {
             return Ok(());
         }
-        let path = self.path().join("published");
-        let write = |mut file: File| file.set_len(0).and_then(|()| file.write_all(version.as_bytes()));
-        open_private(&path).and_then(|file| write(file).map_err(|source| StoreError::io(path, source)))
+        let draft = self.draft_record("published", version)?;
+        fs::rename(&draft, self.path().join("published")).map_err(|source| StoreError::io(draft, source))
+    }
+
+    /// Writes a record to a file of its own, so that no other process finds half of it.
+    fn draft_record(&self, name: &str, content: &str) -> Result<PathBuf, StoreError> {
+        let draft = self.path().join(format!("{name}.{}.new", process::id()));
+        let mut file = open_private(&draft)?;
+        let written = file.set_len(0).and_then(|()| file.write_all(content.as_bytes())).and_then(|()| file.sync_all());
+        written.map_err(|source| StoreError::io(&draft, source))?;
+        Ok(draft)
     }
 
     /// Records the server that has the site. Refused if the directory holds another site.
@@ -61,8 +70,15 @@ impl StateDir {
             }
             None => {}
         }
-        let write = |mut file: File| writeln!(file, "{address}").and_then(|()| file.sync_all());
-        open_private(&path).and_then(|file| write(file).map_err(|source| StoreError::io(path, source)))
+        // Another process may do the same at the same time: the first one wins.
+        let draft = self.draft_record("server", &format!("{address}\n"))?;
+        let linked = fs::hard_link(&draft, &path);
+        // If this fails, the draft remains without effect.
+        let _ = fs::remove_file(&draft);
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.record_server(address),
+            linked => linked.map_err(|source| StoreError::io(path, source)),
+        }
     }
 
     /// Refuses a directory that another site was being copied into.

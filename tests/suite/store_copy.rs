@@ -29,10 +29,12 @@ queues:
 fn site() -> TempSite {
     let site = TempSite::with(JOBS);
     site.run(&["process", "build"]);
+    // Otherwise the worker of the schedule may start what is added.
+    site.ok(&["pause", "build"]);
     site.ok(&["add", "build", "--", "echo", "it's\tquoted"]);
     site.ok(&["add", "build", "--", "true"]);
     site.ok(&["remove", "#7"]);
-    site.run(&["process", "build", "--again"]);
+    site.run(&["process", "build", "--again", "--resume"]);
     site.ok(&["pause", "nightly"]);
     // A worker for the schedule may have been started.
     for worker in site.run(&["workers", "--json"]).stdout.lines() {
