@@ -78,7 +78,7 @@ fn enter_finds_the_error_of_the_selected_job_elsewhere() {
 fn enter_shows_the_place_in_the_output_of_its_run_and_esc_goes_back() {
     let mut harness = printed();
     harness.keys("<^f>Error");
-    harness.wait_for_text("1 line ");
+    harness.wait_for_text("1 line ─");
     harness.keys("<Enter>");
     let text = harness.wait_for_text("Error: first");
     assert!(text.contains("Lint") && text.contains("line 298"), "an earlier run of lint, at the line: {text}");
@@ -91,7 +91,7 @@ fn enter_shows_the_place_in_the_output_of_its_run_and_esc_goes_back() {
     assert!(harness.text().contains("Finished"), "{}", harness.text());
     // A job of another queue.
     harness.keys("<^f>ERROR");
-    harness.wait_for_text("1 line ");
+    harness.wait_for_text("1 line ─");
     harness.keys("<Enter>");
     harness.wait_for_text("no ERROR here");
     assert_eq!(harness.selected_job_name().as_deref(), Some("prod"));
