@@ -262,7 +262,7 @@ fn unprivileged_user() -> Result<Option<(u32, u32)>> {
         return Ok(None);
     }
     let users = fs::read_to_string("/etc/passwd")?;
-    let line = users.lines().find(|line| line.starts_with("postgres:")).ok_or("there is no user `postgres`")?;
+    let line = users.lines().find(|line| line.starts_with("postgres:")).ok_or("the user `postgres` is missing")?;
     let mut ids = line.split(':').skip(2).map(str::parse);
     Ok(Some((ids.next().ok_or("no user id")??, ids.next().ok_or("no group id")??)))
 }

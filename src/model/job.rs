@@ -450,7 +450,7 @@ impl Definition {
         matches!(&self.call, Call::Script(script) if script.exec.files.is_some())
     }
 
-    /// The entry and the item that it was made for, if it is an item that is no map.
+    /// The entry and the item that it was made for, if it is an item that is not a map.
     pub(super) fn item(&self) -> Option<(&str, &str)> {
         let values = self.matrix.as_deref().filter(|values| values.is_item)?;
         Some((&values.entry, values.get("item")?))

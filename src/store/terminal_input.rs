@@ -68,7 +68,7 @@ pub struct TerminalInputWriter {
     path: PathBuf,
     pipe: Option<File>,
     run: RunId,
-    /// Where input goes if there is no pipe.
+    /// Where input goes without a pipe on this machine.
     forwarding: Option<InputForwarding>,
 }
 
@@ -276,6 +276,6 @@ fn create_fifo(path: &Path) -> io::Result<()> {
 
 /// Not available without unsafe code.
 #[cfg(target_vendor = "apple")]
-fn make(_path: &Path) -> io::Result<()> {
+fn create_fifo(_path: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

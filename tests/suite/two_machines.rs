@@ -1,6 +1,8 @@
 //! A site on a server, used from folders with homes of their own, as if they were on different machines.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,7 +17,7 @@ pub(crate) struct Machine {
     pub(crate) address: ServerAddress,
 }
 
-/// Machines that share a site; none if there is no server.
+/// Machines that share a site. `None` without a server.
 pub(crate) fn machines<const COUNT: usize>(jobs: &str) -> Option<[Machine; COUNT]> {
     let address = postgres_server::new_site()?;
     Some(std::array::from_fn(|_| Machine { site: TempSite::with(jobs), address: address.clone() }))
@@ -59,6 +61,11 @@ impl RunningWorker {
     /// Starts this command.
     pub(crate) fn start(mut command: Command) -> Self {
         Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// Starts this command, whose messages go into a file.
+    pub(crate) fn start_logged(mut command: Command, log: &Path) -> Self {
+        Self(command.stdout(Stdio::null()).stderr(File::create(log).unwrap()).spawn().unwrap())
     }
 
     /// Waits for its end.

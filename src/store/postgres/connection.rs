@@ -9,11 +9,12 @@ use super::row_changes::RowChanges;
 use super::schema::{self, LOCK_CLASS};
 use super::server_address::ServerAddress;
 use super::session::{AnswerLimit, ServerSession, begin};
+use super::site_client::SiteClient;
 use super::site_copy::{LOAD_STATEMENTS, SiteCopy, SiteRow, events, load_sql, news_sql};
 use super::sql_text::{ResultSets, literal, number};
 use super::terminal_forwarding::TerminalForwarding;
 use crate::crash;
-use crate::model::{DecideError, Event, EventRecord, SiteState, perform};
+use crate::model::{Command, DecideError, Event, EventRecord, SiteState, perform};
 use crate::store::backend::{TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
 use crate::store::site_id::SiteId;
@@ -90,7 +91,9 @@ impl PostgresStore {
         session.run(&format!(
             "DELETE FROM setlist.clients WHERE site = {site} AND at < clock_timestamp() - interval '1 day'"
         ))?;
-        let terminals = Arc::new(TerminalForwarding::new(address, session.clock(), site, &client));
+        let clock = session.clock().clone();
+        let terminals = SiteClient { address: address.clone(), clock, site, name: client.clone() };
+        let terminals = Arc::new(TerminalForwarding::new(terminals));
         Ok(Self {
             session,
             site,
@@ -108,6 +111,13 @@ impl PostgresStore {
     /// Executes commands in one transaction. If the connection breaks, it is made again, and the commands are executed
     /// again unless the transaction was committed.
     pub(super) fn run_commands(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError> {
+        if let Some(Some(uploader)) = self.uploader.get() {
+            // Whoever sees that a run has ended finds all of its output.
+            uploader.wait_until_sent(commands.iter().filter_map(|(command, _)| match command {
+                Command::EndRun { run, .. } => Some(*run),
+                _ => None,
+            }));
+        }
         self.begin()?;
         let (report, changes) = self.decide(commands)?;
         if changes.events.is_empty() {

@@ -3,18 +3,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
 use std::time::Duration;
 
 use super::hex::from_hex;
 use super::listener;
-use super::server_address::ServerAddress;
-use super::session::ServerSession;
+use super::session::{ServerSession, spawn_thread};
+use super::site_client::SiteClient;
 use super::sql_text::{number, text};
 use crate::model::RunId;
 use crate::store::error::StoreError;
 use crate::store::notifier::{NotifyFn, Subscription};
-use crate::store::store_clock::StoreClock;
 use crate::store::terminal_input::{TerminalInputError, TerminalInputWriter};
 
 /// How long to wait before writing again into a pipe that was full, or connecting again.
@@ -46,10 +44,7 @@ enum ReceiverMessage {
 }
 
 struct ReceiverThread {
-    address: ServerAddress,
-    clock: StoreClock,
-    site: i32,
-    client: String,
+    client: SiteClient,
     /// Announces what was typed.
     typed: NotifyFn,
     connection: Option<(ServerSession, Subscription)>,
@@ -61,31 +56,18 @@ struct ReceiverThread {
 }
 
 impl InputReceiver {
-    pub(super) fn start(
-        address: &ServerAddress,
-        clock: StoreClock,
-        site: i32,
-        client: &str,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn start(client: &SiteClient) -> Result<Self, StoreError> {
         let (messages, received) = channel();
         let sender = messages.clone();
         let thread = ReceiverThread {
-            address: address.clone(),
-            clock,
-            site,
-            client: client.to_owned(),
+            client: client.clone(),
             typed: Arc::new(move || drop(sender.send(ReceiverMessage::Typed))),
             connection: None,
             terminals: HashMap::new(),
             closed: BTreeSet::new(),
             delivered: BTreeSet::new(),
         };
-        let failed =
-            |source| StoreError::Server { server: address.to_string(), reason: format!("no thread: {source}") };
-        thread::Builder::new()
-            .name("input-receiver".to_owned())
-            .spawn(move || thread.run(&received))
-            .map_err(failed)?;
+        spawn_thread("input-receiver", &client.address, move || thread.run(&received))?;
         Ok(Self { messages })
     }
 
@@ -146,13 +128,13 @@ impl ReceiverThread {
     /// Tells the server which terminals are open, and writes what was typed into their pipes. Returns whether something is
     /// left for later.
     fn receive(&mut self) -> Result<bool, StoreError> {
-        let site = self.site;
+        let SiteClient { address, clock, site, name } = &self.client;
         let (session, _) = match &mut self.connection {
             Some(connection) => connection,
             none => {
-                let session = ServerSession::connect(&self.address, self.clock.clone())?;
-                let channel = input_channel(site);
-                let subscription = listener::subscribe(&self.address, &channel, &self.client, Arc::clone(&self.typed))?;
+                let session = ServerSession::connect(address, clock.clone())?;
+                let channel = input_channel(*site);
+                let subscription = listener::subscribe(address, &channel, name, Arc::clone(&self.typed))?;
                 none.insert((session, subscription))
             }
         };

@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use super::hex::to_hex;
 use super::input_receiver::input_channel;
-use super::server_address::ServerAddress;
-use super::session::ServerSession;
+use super::session::{ServerSession, spawn_thread};
+use super::site_client::SiteClient;
 use super::sql_text::number;
 use crate::model::RunId;
 use crate::store::error::StoreError;
-use crate::store::store_clock::StoreClock;
 use crate::store::terminal_input::TerminalInputError;
 
 /// How many bytes wait in this process at most.
@@ -39,34 +38,17 @@ struct SharedState {
 }
 
 struct SenderThread {
-    address: ServerAddress,
-    clock: StoreClock,
-    site: i32,
-    client: String,
+    client: SiteClient,
     session: Option<ServerSession>,
     shared: Arc<SharedState>,
 }
 
 impl InputSender {
-    pub(super) fn start(
-        address: &ServerAddress,
-        clock: StoreClock,
-        site: i32,
-        client: &str,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn start(client: &SiteClient) -> Result<Self, StoreError> {
         let (frames, received) = channel();
         let shared = Arc::<SharedState>::default();
-        let sender = SenderThread {
-            address: address.clone(),
-            clock,
-            site,
-            client: client.to_owned(),
-            session: None,
-            shared: Arc::clone(&shared),
-        };
-        let failed =
-            |source| StoreError::Server { server: address.to_string(), reason: format!("no thread: {source}") };
-        thread::Builder::new().name("input-sender".to_owned()).spawn(move || sender.run(&received)).map_err(failed)?;
+        let sender = SenderThread { client: client.clone(), session: None, shared: Arc::clone(&shared) };
+        spawn_thread("input-sender", &client.address, move || sender.run(&received))?;
         Ok(Self { frames, shared })
     }
 
@@ -122,13 +104,14 @@ impl SenderThread {
     }
 
     fn send(&mut self, run: RunId, frames: &[Vec<u8>]) -> Result<Result<(), TerminalInputError>, StoreError> {
-        let (site, run, channel) = (self.site, run.0, input_channel(self.site));
+        let SiteClient { address, clock, site, name } = &self.client;
+        let (run, channel) = (run.0, input_channel(*site));
         let rows: Vec<String> =
             frames.iter().enumerate().map(|(nth, frame)| format!("({nth}, '\\x{}'::bytea)", to_hex(frame))).collect();
         // If the connection breaks, frames are lost rather than sent twice.
         let mut session = match self.session.take() {
             Some(session) if !session.is_closed() => session,
-            _ => ServerSession::connect(&self.address, self.clock.clone())?,
+            _ => ServerSession::connect(address, clock.clone())?,
         };
         let mut sets = session.run(&format!(
             "SELECT run FROM setlist.terminals WHERE site = {site} AND run = {run}; \
@@ -136,9 +119,8 @@ impl SenderThread {
              FROM setlist.terminals t CROSS JOIN (VALUES {}) f (nth, frame) WHERE t.site = {site} AND t.run = {run} \
              AND (SELECT coalesce(sum(length(i.frame)), 0) FROM setlist.terminal_input i \
              WHERE i.site = {site} AND i.run = {run}) < {MAX_STORED_BYTES} ORDER BY f.nth RETURNING run; \
-             NOTIFY {channel}, '0 {}'",
-            rows.join(", "),
-            self.client
+             NOTIFY {channel}, '0 {name}'",
+            rows.join(", ")
         ))?;
         self.session = Some(session);
         let is_open = sets.take(0).first().map(|row| number::<u64>(row, 0)).transpose()?.is_some();

@@ -8,7 +8,7 @@ use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
 
 use super::server_address::ServerAddress;
-use super::session::{NewConnection, answer_timeout, connect, is_answered};
+use super::session::{NewConnection, answer_timeout, connect, is_answered, spawn_thread};
 use crate::store::error::StoreError;
 use crate::store::notifier::{NotifyFn, Subscription};
 
@@ -50,8 +50,7 @@ pub(super) fn subscribe(
         own: own.to_owned(),
         callback: Arc::downgrade(&callback),
     };
-    let failed = |source| StoreError::Server { server: address.to_string(), reason: format!("can't listen: {source}") };
-    thread::Builder::new().name("listener".to_owned()).spawn(move || listener.run(client)).map_err(failed)?;
+    spawn_thread("listener", address, move || listener.run(client))?;
     Ok(Subscription::keeping(ActiveCallback(callback)))
 }
 

@@ -36,6 +36,7 @@ mod schema;
 mod server_address;
 mod service_file;
 mod session;
+mod site_client;
 mod site_copy;
 mod sql_text;
 mod store_impl;

@@ -3,17 +3,16 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::hex::to_hex;
 use super::server_address::ServerAddress;
-use super::session::ServerSession;
+use super::session::{ServerSession, spawn_thread};
 use super::sql_text::{insert, nanos};
 use crate::model::{RunId, Stream};
 use crate::store::error::StoreError;
@@ -24,7 +23,7 @@ use crate::store::store_clock::StoreClock;
 const COLLECT_INTERVAL: Duration = Duration::from_millis(200);
 /// How long to wait before sending again what could not be sent.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the end of a run waits for the rest of its output to be sent.
+/// How long the record of a run's end waits for the rest of its output to be sent.
 const MAX_FINISH_WAIT: Duration = Duration::from_secs(10);
 /// How many bytes are sent in one message at most.
 const MAX_CHUNK_LEN: usize = 256 * 1024;
@@ -47,6 +46,8 @@ pub(super) fn extra_output_sql(site: i32, run: RunId, offset: i64, content: &imp
 /// Sends output until it is dropped.
 pub(super) struct OutputUploader {
     messages: Sender<UploadMessage>,
+    /// The runs that have ended, and what tells when their output was sent.
+    ended: Arc<Mutex<HashMap<RunId, Receiver<()>>>>,
 }
 
 enum UploadMessage {
@@ -74,16 +75,26 @@ impl OutputUploader {
         // It connects when there is something to send, and again if that fails.
         let session = ServerSession::disconnected(address, clock);
         let thread = UploadThread { session, site, received, runs: HashMap::new() };
-        let failed =
-            |source| StoreError::Server { server: address.to_string(), reason: format!("no thread: {source}") };
-        thread::Builder::new().name("output-upload".to_owned()).spawn(move || thread.run()).map_err(failed)?;
-        Ok(Self { messages })
+        spawn_thread("output-upload", address, move || thread.run())?;
+        Ok(Self { messages, ended: Arc::default() })
+    }
+
+    /// Waits until the output of runs that have ended was sent, but not for long: what can't be sent now is sent later, if
+    /// this process lives.
+    pub(super) fn wait_until_sent(&self, runs: impl Iterator<Item = RunId>) {
+        let until = Instant::now() + MAX_FINISH_WAIT;
+        for run in runs {
+            let sent = self.ended.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+            if let Some(sent) = sent {
+                let _ = sent.recv_timeout(until.saturating_duration_since(Instant::now()));
+            }
+        }
     }
 
     /// What the writer of a run's log calls.
     pub(super) fn follow(&self, run: RunId, reader: LogReader, limit: u64) -> ProgressFn {
         let has_grown = Arc::new(AtomicBool::new(false));
-        let messages = self.messages.clone();
+        let (messages, ended) = (self.messages.clone(), Arc::clone(&self.ended));
         // The thread only ends when all senders are gone.
         let _ = messages.send(UploadMessage::Started(run, Box::new(reader), limit, Arc::clone(&has_grown)));
         ProgressFn::new(move |progress| match progress {
@@ -95,8 +106,7 @@ impl OutputUploader {
             LogProgress::Finished => {
                 let (sent, wait) = sync_channel(1);
                 let _ = messages.send(UploadMessage::Finished(run, sent));
-                // Without an answer it is sent later, if this process lives.
-                let _ = wait.recv_timeout(MAX_FINISH_WAIT);
+                ended.lock().unwrap_or_else(PoisonError::into_inner).insert(run, wait);
             }
         })
     }

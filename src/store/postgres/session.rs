@@ -18,13 +18,12 @@ use crate::store::backend::{OutageEvent, OutageListener};
 use crate::store::error::StoreError;
 use crate::store::store_clock::StoreClock;
 
-/// Settings of each connection. A client that stops between the two messages of a transaction must not keep the lock of
-/// the site.
+/// Settings of each connection.
 const SETTINGS: &str = "SET standard_conforming_strings = on; SET client_min_messages = warning; \
-     SET lock_timeout = '60s'; SET synchronous_commit = on; \
+     SET synchronous_commit = on; \
      SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off";
 
-/// How long a client may stop in a transaction.
+/// How long a client may stop between the two messages of a transaction, in which it has the lock of the site.
 static MAX_IDLE_IN_TRANSACTION: LazyLock<Duration> = LazyLock::new(|| Duration::from_secs(10).min(*ANSWER_TIMEOUT));
 
 /// The number of the history of the database, which starts anew when a standby takes over.
@@ -255,7 +254,7 @@ impl ConnectionThread {
                 }
             }
         };
-        spawn(address, serve)?;
+        spawn_thread("connection", address, serve)?;
         Ok(Self { statements, answers })
     }
 
@@ -266,14 +265,16 @@ impl ConnectionThread {
     }
 }
 
-/// Begins a transaction that takes a lock. Settings are repeated because those of the connection don't hold behind a
+/// Begins a transaction that takes a lock. Its limits are repeated because those of the connection don't hold behind a
 /// pooler, which may give each transaction another one. It is three statements.
 pub(super) fn begin() -> String {
-    format!("BEGIN; SET LOCAL {}; SET LOCAL lock_timeout = '60s'", idle_setting())
+    format!("BEGIN; {}", transaction_limits("SET LOCAL"))
 }
 
-fn idle_setting() -> String {
-    format!("idle_in_transaction_session_timeout = {}", MAX_IDLE_IN_TRANSACTION.as_millis())
+/// How long a transaction waits for a lock, and for its client.
+fn transaction_limits(set: &str) -> String {
+    let idle = MAX_IDLE_IN_TRANSACTION.as_millis();
+    format!("{set} idle_in_transaction_session_timeout = {idle}; {set} lock_timeout = '60s'")
 }
 
 /// Connects with the settings that all statements rely on, and executes some statements.
@@ -281,9 +282,9 @@ pub(super) fn connect(address: &ServerAddress, statements: &str) -> Result<NewCo
     let per_host = address.config().get_connect_timeout().copied().unwrap_or_default() + *SHORT_TIMEOUT;
     let limit = per_host * u32::try_from(address.config().get_hosts().len()).unwrap_or(1).max(1);
     let (connected, connection) = channel();
-    let (to, statements) = (address.clone(), format!("{SETTINGS}; SET {}; {statements}", idle_setting()));
+    let (to, statements) = (address.clone(), format!("{SETTINGS}; {}; {statements}", transaction_limits("SET")));
     // A connection that is made too late is closed.
-    spawn(address, move || drop(connected.send(connect_without_limit(&to, &statements))))?;
+    spawn_thread("connection", address, move || drop(connected.send(connect_without_limit(&to, &statements))))?;
     connection.recv_timeout(limit).unwrap_or_else(|_| Err(no_answer(address, limit)))
 }
 
@@ -321,9 +322,14 @@ pub(super) fn is_answered(client: &mut Client) -> bool {
     client.is_valid(*SHORT_TIMEOUT).is_ok()
 }
 
-fn spawn(address: &ServerAddress, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+/// Starts a thread for a connection to the server.
+pub(super) fn spawn_thread(
+    name: &str,
+    address: &ServerAddress,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<(), StoreError> {
     let failed = |source| StoreError::Server { server: address.to_string(), reason: format!("no thread: {source}") };
-    thread::Builder::new().name("connection".to_owned()).spawn(run).map(drop).map_err(failed)
+    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(failed)
 }
 
 fn no_answer(address: &ServerAddress, limit: Duration) -> StoreError {

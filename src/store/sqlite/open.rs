@@ -81,7 +81,7 @@ fn stored_outputs(dir: StateDir) -> StoredOutputs {
     let connection: Mutex<Option<SqliteStore>> = Mutex::new(None);
     StoredOutputs::new(move |run| {
         let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-        // There is no output in a site that was removed.
+        // A site that was removed has no output.
         if connection.is_none() && dir.database().exists() {
             *connection = Some(reopen(&dir)?);
         }

@@ -37,7 +37,7 @@ pub(super) struct WorkerProcess {
 }
 
 impl SetlistQueue {
-    /// A site on the server that all tests share; none if there is no server.
+    /// A site on the server that all tests share. `None` without a server.
     pub(super) fn on_shared_server(machines: usize) -> Option<Self> {
         let address = postgres_server::new_site()?;
         Some(Self::new(machines, address, postgres_server::socket().join(".s.PGSQL.5432")))

@@ -1,13 +1,15 @@
 //! A screen whose server is stopped and started.
 
+use std::fs;
 use std::process::Stdio;
 
+use chrono::{DateTime, Utc};
 use setlist::store::ServerAddress;
 
 use super::Terminal;
 use crate::own_server::OwnServer;
 use crate::temp_site::{CommandOutput, TempSite, wait_for};
-use crate::two_machines::{Machine, machines};
+use crate::two_machines::{Machine, RunningWorker, machines};
 
 const JOBS: &str = "\
 queues:
@@ -93,6 +95,29 @@ fn commands_that_follow_a_site_wait_for_its_server() {
         assert_eq!(said("127.0.0.1 can be reached again"), 1, "{output:?}");
         assert!(output.stdout.contains("over"), "{output:?}");
     }
+    worker.stop();
+}
+
+#[test]
+fn a_run_that_ends_during_an_outage_has_the_time_of_its_end() {
+    let Some(mut server) = OwnServer::start_with(&[], |_| ()) else { return };
+    let url = format!("postgres://setlist@127.0.0.1:{}/postgres?site=app&sslmode=disable", server.port);
+    let jobs = "queues: {work: {jobs: [{id: slow, run: 'while [ ! -e go ]; do sleep 0.05; done'}]}}";
+    let machine = Machine { site: TempSite::with(jobs), address: ServerAddress::parse(&url).unwrap() };
+    let log = machine.site.join("worker.log");
+    let worker = RunningWorker::start_logged(machine.command(&["worker"]), &log);
+    machine.ok(&["start", "work"]);
+    machine.wait_for_job("work/slow", "running");
+    server.stop();
+    machine.site.write("go", "");
+    // The run has ended when the end of its output is to be sent.
+    wait_for("the end", || fs::read_to_string(&log).unwrap().contains("can't send output").then_some(()));
+    let restarted = Utc::now();
+    server.start();
+    machine.wait_for_job("work/slow", "succeeded");
+    let job: serde_json::Value = serde_json::from_str(&machine.ok(&["show", "work/slow", "--json"])).unwrap();
+    let finished = job["executed_at"].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok()).unwrap();
+    assert!(finished < restarted, "{finished}, but the server was away until {restarted}");
     worker.stop();
 }
 
