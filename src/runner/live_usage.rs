@@ -18,10 +18,19 @@ use crate::model::LiveUsage;
 /// Looks at the processes of runs from time to time.
 #[derive(Debug, Default)]
 pub struct UsageMonitor {
-    /// The children of workers, and the number of the tag that each was found to have.
-    children: HashMap<ProcessIdentity, Option<u64>>,
-    /// The processor time of each run at the last look, by the number of its tag.
-    last: HashMap<u64, (Instant, Duration)>,
+    /// The children of workers that have a tag, and its number.
+    children: HashMap<ProcessIdentity, u64>,
+    /// What each run used at an earlier look, by the number of its tag.
+    last: HashMap<u64, EarlierLook>,
+}
+
+/// What a run used at an earlier look.
+#[derive(Debug)]
+struct EarlierLook {
+    at: Instant,
+    cpu: Duration,
+    /// Its share of a processor before.
+    percent: Option<u32>,
 }
 
 /// The times and the memory of one process.
@@ -44,10 +53,9 @@ impl UsageMonitor {
         let mut seen = HashMap::new();
         for pid in workers.iter().filter_map(|pid| i32::try_from(*pid).ok()).flat_map(children_of) {
             let Some(process) = Pid::from_raw(pid).and_then(ProcessInfo::read) else { continue };
-            let known = self.children.get(&process.identity()).copied().flatten();
-            let number = known.or_else(|| process.tag_number(tags));
-            seen.insert(process.identity(), number);
-            if let Some(number) = number {
+            let known = self.children.get(&process.identity()).copied();
+            if let Some(number) = known.or_else(|| process.tag_number(tags)) {
+                seen.insert(process.identity(), number);
                 roots.entry(number).or_default().push(pid);
             }
         }
@@ -62,22 +70,23 @@ impl UsageMonitor {
     fn usage_of(&mut self, tag: &RunTag, roots: Option<Vec<i32>>, now: Instant) -> Option<LiveUsage> {
         let mut usage = LiveUsage::default();
         let (mut next, mut visited) = (roots?, HashSet::new());
-        while let Some(pid) = next.pop() {
-            let Some(process) = ProcessUsage::read(pid) else { continue };
-            if usage.processes == MAX_PROCESSES || !visited.insert(process.identity) {
+        while let Some(pid) = next.pop().filter(|_| usage.processes < MAX_PROCESSES) {
+            let Some(process) = ProcessUsage::read(pid).filter(|process| visited.insert(process.identity)) else {
                 continue;
-            }
+            };
             usage.processes += 1;
             usage.cpu += process.cpu;
             usage.memory = usage.memory.saturating_add(process.memory);
             next.extend(children_of(pid));
         }
-        let (before, cpu) = *self.last.entry(tag.number()).or_insert((now, usage.cpu));
-        let passed = now.duration_since(before);
+        let first = EarlierLook { at: now, cpu: usage.cpu, percent: None };
+        let last = self.last.entry(tag.number()).or_insert(first);
+        let passed = now.duration_since(last.at);
         if passed >= MIN_INTERVAL {
-            usage.cpu_percent = Some(percent(usage.cpu.saturating_sub(cpu), passed));
-            self.last.insert(tag.number(), (now, usage.cpu));
+            let percent = Some(percent(usage.cpu.saturating_sub(last.cpu), passed));
+            *last = EarlierLook { at: now, cpu: usage.cpu, percent };
         }
+        usage.cpu_percent = last.percent;
         (usage.processes > 0).then_some(usage)
     }
 }

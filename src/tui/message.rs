@@ -107,6 +107,11 @@ impl Message {
     pub(super) fn is_user_input(&self) -> bool {
         matches!(self, Self::Key(_) | Self::Paste(_) | Self::Mouse(_) | Self::Resize { .. })
     }
+
+    /// Whether what it changes is drawn with the next frame, without one of its own: while jobs run, there is one a second.
+    pub(super) fn waits_for_frame(&self) -> bool {
+        matches!(self, Self::UsageSeen(_))
+    }
 }
 
 /// The result of a [`Submission`](super::effect::Submission).

@@ -29,6 +29,9 @@ pub(super) struct RunUsage {
 /// A little less than the interval of ticks, so that each of them asks.
 const MIN_INTERVAL: TimeDelta = TimeDelta::milliseconds(900);
 
+/// The shortest interval while other runs become visible, so that a queue of short jobs isn't looked at for each of them.
+const MIN_INTERVAL_OF_NEW: TimeDelta = TimeDelta::milliseconds(250);
+
 impl RunUsages {
     /// Asks what these runs use, unless that was asked just before.
     pub(super) fn ask(
@@ -41,11 +44,11 @@ impl RunUsages {
             *self = Self::default();
             return None;
         }
-        if let Some((at, asked)) = &self.asked
-            && (now - at).abs() < MIN_INTERVAL
-            && runs.iter().all(|run| asked.contains(run))
-        {
-            return None;
+        if let Some((at, asked)) = &self.asked {
+            let has_new = runs.iter().any(|run| !asked.contains(run));
+            if (now - at).abs() < if has_new { MIN_INTERVAL_OF_NEW } else { MIN_INTERVAL } {
+                return None;
+            }
         }
         self.asked = Some((now, runs.to_vec()));
         Some(Effect::Store(StoreRequest::LookAtUsage { runs: runs.to_vec(), workers: workers() }))
@@ -125,6 +128,7 @@ mod tests {
         };
         assert!(!asks(&[], 0));
         assert!(asks(&[1], 0) && !asks(&[1], 500) && asks(&[1, 2], 600) && !asks(&[1], 700) && asks(&[1], 1_550));
+        assert!(!asks(&[3], 1_650) && !asks(&[4], 1_750) && asks(&[5], 1_850), "short jobs");
         assert!(!asks(&[], 3_000) && asks(&[1], 3_001));
     }
 }

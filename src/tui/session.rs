@@ -181,13 +181,14 @@ impl Session {
             };
             let (mut typed, begun) = (None, Instant::now());
             let (mut next, mut handled, mut spent) = (Some(first), 0, Duration::ZERO);
-            let mut read_output = false;
+            let (mut read_output, mut needs_frame) = (false, false);
             while let Some(message) = next {
                 crash::point("woken");
                 let handling = Instant::now();
                 if message.is_user_input() {
                     typed.get_or_insert(handling);
                 }
+                needs_frame |= !message.waits_for_frame();
                 // Growing output is read once a frame.
                 if matches!(message, Message::OutputGrown) && mem::replace(&mut read_output, true) {
                     deferred = Some(message);
@@ -207,6 +208,9 @@ impl Session {
                     }
                     () => self.messages.recv_timeout(pause).ok(),
                 };
+            }
+            if !needs_frame {
+                continue;
             }
             let (screen, drawing) = (&mut self.screen, Instant::now());
             if self.terminal.draw(|frame| screen.draw(frame, clock::now())).is_err() {

@@ -153,6 +153,7 @@ impl StoreThread {
             let last_runs = requests.iter().rposition(|request| matches!(request, StoreRequest::LoadRuns(_)));
             let last_period = requests.iter().rposition(|request| matches!(request, StoreRequest::LoadPeriod(_)));
             let last_due = requests.iter().rposition(|request| matches!(request, StoreRequest::LoadDueTimes(_)));
+            let last_look = requests.iter().rposition(|request| matches!(request, StoreRequest::LookAtUsage { .. }));
             let last_read = requests.iter().rposition(|request| matches!(request, StoreRequest::ReadChanges));
             for (nth, request) in requests.drain(..).enumerate() {
                 let is_stale = match request {
@@ -160,6 +161,7 @@ impl StoreThread {
                     StoreRequest::LoadRuns(_) => Some(nth) != last_runs,
                     StoreRequest::LoadPeriod(_) => Some(nth) != last_period,
                     StoreRequest::LoadDueTimes(_) => Some(nth) != last_due,
+                    StoreRequest::LookAtUsage { .. } => Some(nth) != last_look,
                     StoreRequest::ReadChanges => Some(nth) != last_read,
                     StoreRequest::Submit(_)
                     | StoreRequest::Subscribe(_)
@@ -170,7 +172,6 @@ impl StoreThread {
                     | StoreRequest::SaveJob { .. }
                     | StoreRequest::SetWindowSize(_)
                     | StoreRequest::ReloadFile { .. }
-                    | StoreRequest::LookAtUsage { .. }
                     | StoreRequest::CheckWorkers => false,
                 };
                 if !is_stale {
