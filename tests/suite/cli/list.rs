@@ -101,7 +101,7 @@ fn each_job_is_listed_with_what_it_waits_for() {
 #[test]
 fn a_long_list_is_complete_and_its_columns_fit() {
     let site = TempSite::with(
-        "queues: {first: [{id: a-name-that-is-longer-than-the-usual-width, run: 'true'}], many: [{id: n, for_each: 1..9000, run: 'true'}], last: [{id: z, run: 'true'}]}\n",
+        "queues: {first: [{id: z, run: 'true'}], many: [{id: n, for_each: 1..9000, run: 'true'}], last: [{id: a-name-that-is-longer-than-the-usual-width, run: 'true'}]}\n",
     );
     let listed = records(&site, &[]);
     assert_eq!(listed.len(), 9002);
@@ -113,10 +113,28 @@ fn a_long_list_is_complete_and_its_columns_fit() {
     let column = |line: &str| line.find("  pending").unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines.len() == 9002 && lines.iter().all(|line| column(line) == column(lines[0])), "{}", lines[9001]);
-    // The first lines come before the rest is read.
+}
+
+/// The first lines come before the rest is read. What changes meanwhile is listed once.
+#[test]
+fn jobs_that_change_while_they_are_listed_are_listed_once() {
+    let site = TempSite::with("queues: {many: [{id: n, for_each: 1..15000, run: 'true'}]}\n");
+    site.ok(&["cancel", "many/n[7]"]);
     let mut child = site.command(&["list", "--json", "many"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["id"], json!(2));
-    child.wait().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    // It waits now until more of its first page is read. One of these was in that page; the others come later.
+    site.ok(&["cancel", "many/n[9]", "many/n[14999]", "many/n[15000]"]);
+    site.ok(&["remove", "many/n[14998]"]);
+    site.ok(&["add", "many", "--", "true"]);
+    let lines = std::iter::once(first).chain(lines.map(Result::unwrap));
+    let listed = lines
+        .map(|line| serde_json::from_str::<Value>(&line).unwrap())
+        .map(|job| (job["id"].as_u64().unwrap(), job["state"] == json!("finished")));
+    let listed: Vec<(u64, bool)> = listed.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let pending = (1..=14_997).chain([15_001]).filter(|id| *id != 7).map(|id| (id, false));
+    let expected: Vec<_> = [(7, true)].into_iter().chain(pending).chain([(14_999, true), (15_000, true)]).collect();
+    let differs = listed.iter().zip(&expected).position(|(listed, expected)| listed != expected);
+    assert_eq!((listed.len(), differs.map(|nth| listed[nth])), (expected.len(), None));
 }

@@ -247,11 +247,13 @@ fn a_log_whose_compaction_was_killed_is_complete() {
 fn a_small_output_is_in_its_file_or_in_the_store() {
     if has_crash_points() {
         let scene = CrashSite::new();
-        let mut kills = 0;
+        let (mut kills, mut interrupted_after) = (0, false);
         for nth in 1.. {
             let mut is_over = true;
             for point in ["commit", "committed", "moving-output"] {
-                let script = "echo one; echo two >&2";
+                // It ends when the worker has written what it has printed.
+                let script = "echo one; echo two >&2; log=.setlist/logs/$SETLIST_RUN_ID.log; \
+                              until grep -qs two $log; do sleep 0.01; done; : > written-$SETLIST_JOB_ID";
                 let added = wait_with_output(scene.start("", &["add", "narrow", "--script", script]));
                 let killed = scene.start(&format!("{point}:{nth}"), &["process"]);
                 if wait_with_output(killed).code.is_none() {
@@ -259,11 +261,14 @@ fn a_small_output_is_in_its_file_or_in_the_store() {
                 }
                 let job = scene.site.job(&job_numbers(&added)[0].to_string());
                 let log = scene.site.run(&["log", &job["id"].to_string(), "--stderr"]).stdout;
+                let is_written = scene.site.join(&format!("written-{}", job["id"])).exists();
                 match job["outcome"].as_str() {
                     Some("succeeded") => assert_eq!(log, "two\n", "at {point}:{nth}"),
+                    Some("interrupted") if is_written => assert_eq!(log, "two\n", "at {point}:{nth}"),
                     Some("interrupted") => assert!(["", "two\n"].contains(&&*log), "{log:?} at {point}:{nth}"),
                     outcome => assert_eq!((outcome, &*log), (None, ""), "at {point}:{nth}"),
                 }
+                interrupted_after |= is_written && job["outcome"] == json!("interrupted");
             }
             scene.site.run(&["process"]);
             if is_over {
@@ -271,5 +276,6 @@ fn a_small_output_is_in_its_file_or_in_the_store() {
             }
         }
         assert!(kills > 8, "only {kills} kills");
+        assert!(interrupted_after, "none between the output and the commit of its end");
     }
 }
