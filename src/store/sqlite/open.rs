@@ -76,14 +76,14 @@ pub(super) fn reopen(dir: &StateDir) -> Result<SqliteStore, StoreError> {
     connect_and_unlock(dir, file, WriteLock::open(dir)?)
 }
 
-/// Finds the output of runs through a connection that is opened by the first of them.
-fn stored_outputs(dir: StateDir) -> StoredOutputs {
+/// Finds the output of runs through another connection to the site in `dir`, which is opened by the first of them.
+pub(super) fn stored_outputs(dir: StateDir, open: fn(&StateDir) -> Result<SqliteStore, StoreError>) -> StoredOutputs {
     let connection: Mutex<Option<SqliteStore>> = Mutex::new(None);
     StoredOutputs::new(move |run| {
         let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
         // A site that was removed has no output.
         if connection.is_none() && dir.database().exists() {
-            *connection = Some(reopen(&dir)?);
+            *connection = Some(open(&dir)?);
         }
         connection.as_mut().map_or(Ok(None), |store| store.find_output(run))
     })
@@ -106,7 +106,7 @@ fn connect_and_unlock(dir: &StateDir, file: ConnectedDb, write_lock: WriteLock) 
         reservation_lock,
         notifier,
         cache: None,
-        outputs: stored_outputs(dir.clone()),
+        outputs: stored_outputs(dir.clone(), reopen),
     })
 }
 

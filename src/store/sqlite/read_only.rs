@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -13,11 +12,10 @@ use super::connection::SqliteStore;
 use super::db_paths::{has_wal, wal_path};
 use super::history_mark::HistoryMark;
 use super::migrate::CURRENT_FORMAT;
-use super::open::{check_database, configure_reads, open_connection};
+use super::open::{check_database, configure_reads, open_connection, stored_outputs};
 use super::removal_check::DbIdentity;
 use super::write_lock::{WriteLock, recorded_seq};
 use crate::store::error::StoreError;
-use crate::store::log::StoredOutputs;
 use crate::store::notifier::Notifier;
 use crate::store::state_dir::StateDir;
 use crate::store::trust::check_state_dir;
@@ -53,19 +51,7 @@ fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
         reservation_lock: None,
         notifier,
         cache: None,
-        outputs: stored_outputs(dir.clone()),
-    })
-}
-
-/// Finds the output of runs through a connection that is opened by the first of them.
-fn stored_outputs(dir: StateDir) -> StoredOutputs {
-    let connection: Mutex<Option<SqliteStore>> = Mutex::new(None);
-    StoredOutputs::new(move |run| {
-        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-        if connection.is_none() {
-            *connection = Some(open(&dir)?);
-        }
-        connection.as_mut().map_or(Ok(None), |store| store.find_output(run))
+        outputs: stored_outputs(dir.clone(), open),
     })
 }
 
