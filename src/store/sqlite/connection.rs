@@ -58,10 +58,10 @@ impl SqliteStore {
         }
         self.write_lock.unlock()?;
         let report = report?;
-        outputs.remove_files(&self.dir.logs());
         if changes > 0 {
             self.notifier.notify_others();
         }
+        outputs.remove_files(&self.dir.logs());
         Ok(report)
     }
 
