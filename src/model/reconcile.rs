@@ -358,6 +358,10 @@ impl<R: StateReader> ChangeCollector<'_, R> {
     /// Makes finished jobs with sources or outputs pending if they need a job that this makes pending, such as that of a
     /// new item. Whether they run is decided by their files when their turn comes.
     fn requeue_dependents(&mut self, queues: &[MatchedQueue<'_>]) -> Result<(), R::Error> {
+        let mut next: Vec<JobId> = self.events.iter().filter_map(Event::made_pending).collect();
+        if next.is_empty() {
+            return Ok(());
+        }
         let mut dependents: HashMap<JobId, Vec<(JobId, &Arc<Definition>)>> = HashMap::new();
         for MatchedQueue { desired, file_jobs, matches, .. } in queues {
             for (definition, nth) in desired.jobs.iter().zip(matches) {
@@ -370,10 +374,6 @@ impl<R: StateReader> ChangeCollector<'_, R> {
                 }
             }
         }
-        if dependents.is_empty() {
-            return Ok(());
-        }
-        let mut next: Vec<JobId> = self.events.iter().filter_map(Event::made_pending).collect();
         let mut visited: HashSet<JobId> = next.iter().copied().collect();
         while let Some(needed) = next.pop() {
             for (id, definition) in dependents.remove(&needed).unwrap_or_default() {
