@@ -20,7 +20,7 @@ pub(super) struct JobPages {
     /// The jobs of earlier pages.
     seen: JobSet,
     /// The last finished job that was read of each queue.
-    last_finished: BTreeMap<usize, Box<Job>>,
+    last_finished: BTreeMap<QueueId, Box<Job>>,
 }
 
 #[derive(Clone)]
@@ -55,11 +55,10 @@ impl JobPages {
     fn read_listed(&mut self, store: &mut dyn Store, from: &ListPosition) -> Result<JobListPage, CliError> {
         let mut page = store.list_page(&self.queues, from, PAGE_LENGTH)?;
         let is_changed = *self.first_seq.get_or_insert(page.state.seq()) != page.state.seq();
-        for job in page.jobs.iter().filter_map(|id| page.state.job(*id)).filter(|job| job.phase() == Phase::Finished) {
-            if let Some(queue) = self.queues.iter().position(|queue| *queue == job.queue) {
-                self.last_finished.insert(queue, Box::new(job.clone()));
-            }
-        }
+        let jobs = page.jobs.iter().filter_map(|id| page.state.job(*id));
+        let last: BTreeMap<&QueueId, &Job> =
+            jobs.filter(|job| job.phase() == Phase::Finished).map(|job| (&job.queue, job)).collect();
+        self.last_finished.extend(last.into_iter().map(|(queue, job)| (queue.clone(), Box::new(job.clone()))));
         page.jobs.retain(|id| self.seen.insert(*id) || !is_changed);
         self.next = match page.next.take() {
             Some(next) => Step::Listed(next),
@@ -70,7 +69,10 @@ impl JobPages {
     }
 
     fn moved_of(&self, queue: usize) -> Step {
-        if queue < self.queues.len() { Step::Moved(queue, self.last_finished.get(&queue).cloned()) } else { Step::End }
+        match self.queues.get(queue) {
+            Some(id) => Step::Moved(queue, self.last_finished.get(id).cloned()),
+            None => Step::End,
+        }
     }
 
     fn read_moved(

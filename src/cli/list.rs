@@ -1,6 +1,6 @@
 //! `setlist list`: jobs by queue, a page at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufWriter, Write};
 
 use chrono::{DateTime, Utc};
@@ -22,6 +22,9 @@ use crate::model::{Cause, CauseKind, Job, JobState, Outcome, Overdue, Phase, Run
 use crate::store::{JobListPage, SiteOverview};
 use crate::text;
 
+/// How many pages are kept in memory between fitting the columns and printing: about 100,000 jobs.
+const MAX_KEPT_PAGES: usize = 25;
+
 /// Prints jobs by queue: finished, running, pending.
 pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus, CliError> {
     let (SiteOverview { state, .. }, queues) = site.overview_of(&options.queues)?;
@@ -31,21 +34,19 @@ pub(super) fn list(mut site: OpenSite, options: &ListArgs) -> Result<ExitStatus,
     let listing = Listing { options, filter, since: options.since.map(|since| now - since), now };
     let mut out = BufWriter::new(safe_output::stdout());
     let mut pages = JobPages::new(queues);
-    let mut page = pages.next_page(site.store.as_mut())?;
-    let columns = match &page {
-        Some(first) if !options.json => listing.fit_columns(&mut site, first, pages.clone())?,
-        _ => ListColumns::default(),
-    };
+    let (columns, mut kept) =
+        if options.json { Default::default() } else { listing.fit_columns(&mut site, &mut pages)? };
     if safe_output::is_stdout_terminal() && !options.json && !options.no_header && columns.path > 0 {
         print_list_header(&mut out, &columns)?;
     }
-    while let Some(JobListPage { state, jobs, .. }) = &page {
-        let jobs = || jobs.iter().filter_map(|id| state.job(*id)).filter(|job| listing.includes(job));
-        let usages = RunningUsages::look(&mut site, jobs().filter(|_| options.json))?;
-        for job in jobs() {
-            listing.print(&mut out, state, job, &columns, usages.of(job, site.store.as_ref()))?;
+    let mut next_page = |site: &mut OpenSite| {
+        kept.pop_front().map_or_else(|| pages.next_page(site.store.as_mut()), |page| Ok(Some(page)))
+    };
+    while let Some(page) = next_page(&mut site)? {
+        let usages = RunningUsages::look(&mut site, listing.jobs_of(&page).filter(|_| options.json))?;
+        for job in listing.jobs_of(&page) {
+            listing.print(&mut out, &page.state, job, &columns, usages.of(job, site.store.as_ref()))?;
         }
-        page = pages.next_page(site.store.as_mut())?;
     }
     out.flush()?;
     drop(out);
@@ -65,24 +66,30 @@ impl Listing<'_> {
         matches(job, self.options, self.since) && self.filter.matches(job)
     }
 
-    /// The widths that all jobs need. The pages behind the first are read again when they are printed: together they may be
-    /// large.
+    /// The jobs of a page that are listed.
+    fn jobs_of<'p>(&self, page: &'p JobListPage) -> impl Iterator<Item = &'p Job> {
+        page.jobs.iter().filter_map(|id| page.state.job(*id)).filter(|job| self.includes(job))
+    }
+
+    /// The widths that all jobs need, and the first pages, which were read for that. The pages behind these are read again
+    /// when they are printed: together they may be large.
     fn fit_columns(
         &self,
         site: &mut OpenSite,
-        first: &JobListPage,
-        mut pages: JobPages,
-    ) -> Result<ListColumns, CliError> {
-        let mut columns = ColumnFit::default();
-        let mut add = |page: &JobListPage| {
-            let jobs = page.jobs.iter().filter_map(|id| page.state.job(*id));
-            jobs.filter(|job| self.includes(job)).for_each(|job| columns.add(job));
-        };
-        add(first);
-        while let Some(page) = pages.next_page(site.store.as_mut())? {
-            add(&page);
+        pages: &mut JobPages,
+    ) -> Result<(ListColumns, VecDeque<JobListPage>), CliError> {
+        let (mut columns, mut kept) = (ColumnFit::default(), VecDeque::new());
+        while kept.len() < MAX_KEPT_PAGES
+            && let Some(page) = pages.next_page(site.store.as_mut())?
+        {
+            self.jobs_of(&page).for_each(|job| columns.add(job));
+            kept.push_back(page);
         }
-        Ok(columns.finish())
+        let mut later = pages.clone();
+        while let Some(page) = later.next_page(site.store.as_mut())? {
+            self.jobs_of(&page).for_each(|job| columns.add(job));
+        }
+        Ok((columns.finish(), kept))
     }
 
     fn print(
