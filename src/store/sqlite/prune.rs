@@ -31,6 +31,13 @@ const MIN_FILE_AGE: TimeDelta = TimeDelta::days(1);
 /// So many free pages are kept for what is written next; the others are given back to the file system.
 const KEPT_FREE_PAGES: i64 = 1024;
 
+/// How many bytes runs take: in the files of their logs, in rows, and in their folders for artifacts.
+struct OutputSizes {
+    logs: HashMap<RunId, u64>,
+    stored: HashMap<RunId, u64>,
+    artifacts: HashMap<RunId, u64>,
+}
+
 impl SqliteStore {
     pub(super) fn prune_site(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError> {
         let mut report = PruneReport::default();
@@ -43,9 +50,14 @@ impl SqliteStore {
             }
         }
         job_folders::remove_interrupted_removals(&self.dir);
+        let mut sizes = None;
         for queue in &queues {
             if let Some(max_bytes) = queue.settings.retention.max_output_bytes {
-                self.limit_log_bytes(&queue.id, max_bytes, now, &mut report)?;
+                let sizes = match &mut sizes {
+                    Some(sizes) => sizes,
+                    none => none.insert(self.output_sizes()?),
+                };
+                self.limit_output(&queue.id, max_bytes, sizes, now, &mut report)?;
             }
         }
         self.store_small_logs(now)?;
@@ -136,17 +148,24 @@ impl SqliteStore {
         Ok(())
     }
 
+    fn output_sizes(&mut self) -> Result<OutputSizes, StoreError> {
+        Ok(OutputSizes {
+            logs: log::log_sizes(&self.dir.logs())?,
+            stored: self.read(|db| output_rows::sizes(db))?,
+            artifacts: job_folders::artifact_sizes(&self.dir),
+        })
+    }
+
     /// Deletes the oldest logs and artifacts of a queue until the rest takes at most `max_bytes` bytes. Their runs are kept.
-    fn limit_log_bytes(
+    fn limit_output(
         &mut self,
         queue: &QueueId,
         max_bytes: u64,
+        OutputSizes { logs, stored, artifacts }: &OutputSizes,
         now: DateTime<Utc>,
         report: &mut PruneReport,
     ) -> Result<(), StoreError> {
-        let (sizes, stored) = (log::log_sizes(&self.dir.logs())?, self.read(|db| output_rows::sizes(db))?);
-        let artifacts = job_folders::artifact_sizes(&self.dir);
-        let parts = [&sizes, &stored, &artifacts];
+        let parts = [logs, stored, artifacts];
         if parts.into_iter().flat_map(HashMap::values).sum::<u64>() <= max_bytes {
             return Ok(());
         }
@@ -163,7 +182,7 @@ impl SqliteStore {
                 total = total.saturating_sub(freed);
                 report.bytes += freed;
             }
-            let size = sizes.get(&run).copied().unwrap_or_default();
+            let size = logs.get(&run).copied().unwrap_or_default();
             if total > max_bytes
                 && log::is_worth_deleting(size)
                 && let Some(freed) = log::delete_output(&self.dir.logs(), run, now)?
