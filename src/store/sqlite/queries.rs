@@ -1,6 +1,6 @@
 //! Queries that only need a connection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
@@ -129,10 +129,15 @@ pub(super) fn jobs_of_status(db: &Connection) -> Result<Vec<Job>> {
     for QueueInfo { id, mode, .. } in queues(db)? {
         let running = running.query_map([&id], job_rows::job)?.collect::<Result<Vec<_>>>()?;
         if running.is_empty() && mode == QueueMode::Processing {
+            let mut known = HashSet::new();
             for job in startable.query_map((&id, pending.0, pending.1), job_rows::job)? {
                 let job = job?;
-                let is_plain = job.definition.scheduling.runs_on.is_empty();
-                jobs.push(job);
+                let labels = &job.definition.scheduling.runs_on;
+                let is_plain = labels.is_empty();
+                // Of those that need the same labels, the first one of each readiness is enough.
+                if known.insert((job.readiness(), labels.clone())) {
+                    jobs.push(job);
+                }
                 if is_plain {
                     break;
                 }
