@@ -107,6 +107,13 @@ fn print_table(
     has_printed: bool,
 ) -> Result<(), CliError> {
     let gap = if has_printed { "\n" } else { "" };
+    // There is a column with machines only where some are known.
+    let widths = machines.values().map(|machine| text::width(&text::sanitize_line(machine)));
+    let width = widths.max().map(|width| width.max("MACHINE".len()));
+    let machine_cell = |machine: &str| {
+        let cell = |width| format!("{}  ", text::pad(&text::sanitize_line(machine), width, "…"));
+        width.map(cell).unwrap_or_default()
+    };
     writeln!(out, "{gap}{}  {}", job.id, text::sanitize_line(&job.path()))?;
     writeln!(
         out,
@@ -117,7 +124,7 @@ fn print_table(
         "TOOK",
         "CPU",
         "MEMORY",
-        machine_cell("MACHINE", machines)
+        machine_cell("MACHINE")
     )?;
     let now = clock::now();
     for run in runs {
@@ -134,7 +141,7 @@ fn print_table(
         let line = format!(
             "{:>5}  {started:<19}  {outcome:<11}  {took:>8}  {cpu:>8}  {memory:>15}  {}{result}{mark}",
             run.attempt,
-            machine_cell(machines.get(&run.worker).map_or("", String::as_str), machines)
+            machine_cell(machines.get(&run.worker).map_or("", String::as_str))
         );
         writeln!(out, "{}", line.trim_end())?;
     }
@@ -149,13 +156,6 @@ fn print_table(
         _ => writeln!(out, "{counts}")?,
     }
     Ok(())
-}
-
-/// A cell of the column with machines, which there is only where some are known.
-fn machine_cell(machine: &str, machines: &WorkerMachines) -> String {
-    let width = machines.values().map(|machine| text::width(&text::sanitize_line(machine))).max();
-    let cell = |width: usize| format!("{}  ", text::pad(&text::sanitize_line(machine), width.max(7), "…"));
-    width.map(cell).unwrap_or_default()
 }
 
 /// Why a run failed, or its value.

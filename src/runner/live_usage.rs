@@ -140,6 +140,21 @@ mod tests {
     }
 
     #[test]
+    fn a_share_stays_known_when_the_next_look_follows_at_once() {
+        let tag = RunTag::new(&[("SETLIST_TAG", std::ffi::OsStr::new("here/run-1"))]);
+        let mut monitor = UsageMonitor::default();
+        let first = Instant::now();
+        let mut share = |millis| {
+            let roots = Some(vec![i32::try_from(std::process::id()).unwrap()]);
+            monitor.usage_of(&tag, roots, first + Duration::from_millis(millis)).unwrap().cpu_percent
+        };
+        assert_eq!(share(0), None);
+        let known = share(1000);
+        assert!(known.is_some());
+        assert_eq!(share(1050), known);
+    }
+
+    #[test]
     fn an_unknown_run_and_an_unknown_worker_use_nothing() {
         let tag = RunTag::new(&[("SETLIST_TAG", std::ffi::OsStr::new("nowhere/run-1"))]);
         let mut monitor = UsageMonitor::default();

@@ -77,6 +77,8 @@ pub enum StoreRequest {
     /// Find a run of a job; comes back as `Message::FoundRun`.
     #[expect(missing_docs, reason = "the job and its run")]
     FindRun { job: JobId, run: RunId },
+    /// Say which machine has the artifacts of a run that has left none on this one.
+    FindArtifacts(RunId),
     /// Load the runs of a period; comes back as `Message::RunsInPeriod`.
     LoadPeriod(RunPeriod),
     /// Load all runs of a job; comes back as `Message::RunHistory`.

@@ -18,7 +18,7 @@ pub(super) struct LogSearch {
     /// The queue of the screen.
     queue: QueueId,
     /// The error of the selected job, which `Enter` searches for before a text is typed.
-    pub(super) error: Option<String>,
+    error: Option<String>,
     /// Whether the jobs of all queues are searched, not only those of this one.
     pub(super) searches_all: bool,
     pub(super) hits: Vec<LogHit>,
@@ -132,6 +132,11 @@ impl LogSearch {
         }
     }
 
+    /// The error that `Enter` searches for, while nothing is typed.
+    pub(super) fn error_to_find(&self) -> Option<&str> {
+        self.error.as_deref().filter(|_| self.line.text().is_empty())
+    }
+
     /// Searches for the text from the start.
     pub(super) fn restart(&mut self) -> Option<LogSearchRequest> {
         self.hits.clear();
@@ -173,10 +178,7 @@ impl LogSearch {
         match key.code {
             KeyCode::Esc => return LogSearchResponse::Close,
             KeyCode::Char('c' | 'g') if key.ctrl => return LogSearchResponse::Close,
-            KeyCode::Enter
-                if let Some(error) = &self.error
-                    && self.line.text().is_empty() =>
-            {
+            KeyCode::Enter if let Some(error) = self.error_to_find() => {
                 self.line = LineEditor::new(error);
                 return self.restart().map_or(LogSearchResponse::KeepOpen, LogSearchResponse::Search);
             }

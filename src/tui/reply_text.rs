@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::model::{Event, EventRecord, InputError, Job, JobId, NothingToDo, Outcome, QueueId, Refusal, SiteState};
 use crate::site::{Respawn, SiteError, WorkerCheck};
 use crate::store::CommandResult;
+use crate::store::job_folders::RemoteArtifacts;
 
 use super::action::Action;
 use super::effect::{BulkAction, Intent};
@@ -164,6 +165,16 @@ pub(super) fn refusal_text(refusal: &Refusal) -> String {
     }
 }
 
+/// Why the artifacts of a run can't be shown: another machine has them, or there are none.
+pub(super) fn missing_artifacts_text(elsewhere: Option<&RemoteArtifacts>) -> String {
+    match elsewhere {
+        Some(RemoteArtifacts { machine, .. }) => {
+            format!("This run's artifacts are on {}; `setlist show` says how to copy them.", sanitize_line(machine))
+        }
+        None => "This run has left no artifacts.".to_owned(),
+    }
+}
+
 /// The text for events that apply a new version of `jobs.yaml` or a list that a job has returned, by this process or another
 /// one.
 pub(super) fn reload_text(records: &[EventRecord], site_state: &SiteState) -> Option<ReplyText> {
@@ -173,7 +184,7 @@ pub(super) fn reload_text(records: &[EventRecord], site_state: &SiteState) -> Op
     })?;
     // The jobs of a returned list are made in the transaction that records the end of the run.
     let source = records[index..].iter().find_map(|recorded| match &recorded.event {
-        Event::Ended { job, report, .. } if report.outcome == Outcome::Succeeded => {
+        Event::Ended { job, report, .. } if recorded.at == at && report.outcome == Outcome::Succeeded => {
             let job = site_state.job(*job).filter(|job| !job.definition.scheduling.item_entries.is_empty())?;
             Some(format!("{} returned a list", sanitize_line(&job.path())))
         }

@@ -26,7 +26,7 @@ struct Shared {
 
 #[derive(Default)]
 struct WatchState {
-    /// When the current request began; none while there is none, and once it was reported.
+    /// When the current request began, until it has ended or was reported.
     begun: Option<Instant>,
     is_reported: bool,
     is_over: bool,

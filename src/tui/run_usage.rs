@@ -8,6 +8,7 @@ use crate::model::{LiveUsage, RunId, WorkerInfo};
 use crate::text;
 
 use super::effect::{Effect, StoreRequest};
+use super::output_subscription::OutputSubscriptions;
 
 /// What runs use, as far as it is known.
 #[derive(Debug, Default)]
@@ -59,9 +60,9 @@ impl RunUsages {
         self.usages = usages;
     }
 
-    /// What the processes of a run use.
-    pub(super) fn of(&self, run: RunId) -> Option<LiveUsage> {
-        self.usages.get(&run).copied()
+    /// What a run uses.
+    pub(super) fn of(&self, run: RunId, subscriptions: &OutputSubscriptions) -> RunUsage {
+        RunUsage { live: self.usages.get(&run).copied(), output: subscriptions.written(run) }
     }
 }
 

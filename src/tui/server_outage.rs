@@ -32,13 +32,15 @@ pub(super) enum RequestKind {
 }
 
 impl StoreRequest {
-    /// What the request does for the user; none if the screen makes it by itself, or if it is about this machine.
+    /// What the request does, if the user has asked for it and it needs the server.
     pub(super) fn kind(&self) -> Option<RequestKind> {
         match self {
             Self::Submit(_) | Self::SaveJob { .. } | Self::ReloadFile { .. } => Some(RequestKind::Changes),
-            Self::FindAdjacentRun { .. } | Self::OpenRunsToCompare(..) | Self::FindRun { .. } | Self::SearchLogs(_) => {
-                Some(RequestKind::Reads)
-            }
+            Self::FindAdjacentRun { .. }
+            | Self::OpenRunsToCompare(..)
+            | Self::FindRun { .. }
+            | Self::FindArtifacts(_)
+            | Self::SearchLogs(_) => Some(RequestKind::Reads),
             Self::OpenLog(_)
             | Self::Subscribe(_)
             | Self::LoadPeriod(_)

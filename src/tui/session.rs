@@ -320,14 +320,12 @@ impl Session {
         Ok(())
     }
 
-    /// Shows the artifacts of a run in the pager, if it has left some.
+    /// Shows the artifacts of a run in the pager, if it has left some on this machine.
     fn open_artifacts(&mut self, run: RunId) -> Result<(), TuiError> {
         let folder = self.state.artifacts_of(run);
         let list = list_artifacts(&folder);
         if list.count == 0 {
-            let elsewhere = " on this machine; `setlist show` says which machine has them.";
-            let end = if self.state.is_on_server() { elsewhere } else { "." };
-            self.send(Message::Error(format!("This run has left no artifacts{end}")));
+            let _ = self.store_requests.send(StoreRequest::FindArtifacts(run));
             return Ok(());
         }
         self.suspend_while(|| pager::page_artifacts(&folder, &list))

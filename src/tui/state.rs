@@ -199,8 +199,7 @@ impl Screen {
 
     /// What a job uses that is running.
     pub(super) fn usage_of(&self, job: &Job) -> Option<RunUsage> {
-        let run = job.current_run()?;
-        Some(RunUsage { live: self.usages.of(run), output: self.subscriptions.written(run) })
+        Some(self.usages.of(job.current_run()?, &self.subscriptions))
     }
 
     /// The lists of the current queue.

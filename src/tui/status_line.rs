@@ -74,6 +74,13 @@ impl StatusLine {
         }
     }
 
+    /// Removes this text, if it is shown.
+    pub fn clear_text(&mut self, text: &str) {
+        if self.shown.as_ref().is_some_and(|shown| shown.text == text) {
+            self.clear();
+        }
+    }
+
     /// Removes the text.
     pub fn clear(&mut self) {
         self.shown = None;

@@ -27,7 +27,7 @@ use super::effect::{Direction, Intent, StoreRequest, Submission};
 use super::log_search::LogSearchRequest;
 use super::log_search_thread;
 use super::message::{JobsFileError, Message, Reply};
-use super::reply_text::{refusal_text, worker_error_text};
+use super::reply_text::{missing_artifacts_text, refusal_text, worker_error_text};
 use super::response_watch::ResponseWatch;
 use super::server_outage::CurrentOutage;
 
@@ -139,7 +139,8 @@ impl StoreThread {
                     continue;
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    next_check = self.check_workers(false).then(|| Instant::now() + WORKER_CHECK_INTERVAL);
+                    let has_workers = self.watched(watch, |store_thread| store_thread.check_workers(false));
+                    next_check = has_workers.then(|| Instant::now() + WORKER_CHECK_INTERVAL);
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -169,6 +170,7 @@ impl StoreThread {
                     | StoreRequest::SearchLogs(_)
                     | StoreRequest::OpenRunsToCompare(..)
                     | StoreRequest::FindRun { .. }
+                    | StoreRequest::FindArtifacts(_)
                     | StoreRequest::SaveJob { .. }
                     | StoreRequest::SetWindowSize(_)
                     | StoreRequest::ReloadFile { .. }
@@ -176,16 +178,22 @@ impl StoreThread {
                 };
                 if !is_stale {
                     let now = self.store.clock().now();
-                    // While it connects again, that is shown.
-                    watch.filter(|_| self.outage.is_none()).inspect(|watch| watch.begin());
-                    self.execute(request, now);
-                    // What was shown as waiting for the server has ended.
-                    if watch.is_some_and(ResponseWatch::end) && self.outage.is_none() {
-                        self.send(Message::ServerOutage(None));
-                    }
+                    self.watched(watch, |store_thread| store_thread.execute(request, now));
                 }
             }
         }
+    }
+
+    /// Does something that the server may not answer; the screen shows it if that takes long.
+    fn watched<R>(&mut self, watch: Option<&ResponseWatch>, work: impl FnOnce(&mut Self) -> R) -> R {
+        // While it connects again, that is shown.
+        watch.filter(|_| self.outage.is_none()).inspect(|watch| watch.begin());
+        let result = work(self);
+        // What was shown as waiting for the server has ended.
+        if watch.is_some_and(ResponseWatch::end) && self.outage.is_none() {
+            self.send(Message::ServerOutage(None));
+        }
+        result
     }
 
     /// Executes a request. While the server of the site is away, it is answered without it.
@@ -200,6 +208,7 @@ impl StoreThread {
             StoreRequest::Subscribe(runs) => self.subscribe(runs),
             StoreRequest::FindAdjacentRun { job, from, direction } => self.find_adjacent_run(job, from, direction),
             StoreRequest::FindRun { job, run } => self.find_run(job, run),
+            StoreRequest::FindArtifacts(run) => self.find_artifacts(run),
             StoreRequest::LoadPeriod(period) => self.load_period(period),
             StoreRequest::LoadRuns(job) => self.load_runs(job),
             StoreRequest::OpenRunsToCompare(job, run) => self.open_runs_to_compare(job, run),
@@ -455,6 +464,13 @@ impl StoreThread {
                 let run = runs.into_iter().find(|other| other.id == run).map(Box::new);
                 self.send(Message::FoundRun { job, run });
             }
+            Err(error) => self.report_error(&error),
+        }
+    }
+
+    fn find_artifacts(&mut self, run: RunId) {
+        match self.store.announced_artifacts(&[run]) {
+            Ok(announced) => self.send(Message::Error(missing_artifacts_text(announced.get(&run)))),
             Err(error) => self.report_error(&error),
         }
     }

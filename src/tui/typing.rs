@@ -71,12 +71,18 @@ impl Screen {
         }
         let Some(terminal) = self.pane_mut().job_terminal_mut() else { return };
         terminal.view.follow();
+        let unreachable = format!("{} can't be reached.", typing.job);
         let why = match terminal.send(bytes) {
-            Ok(()) => return self.pane_mut().refresh(),
-            Err(TerminalInputError::BufferFull) => "isn't reading its input; some keys were lost.",
-            Err(TerminalInputError::NotConnected) => "can't be reached.",
+            Ok(()) => {
+                self.status_line.clear_text(&unreachable);
+                return self.pane_mut().refresh();
+            }
+            Err(TerminalInputError::BufferFull) => {
+                format!("{} isn't reading its input; some keys were lost.", typing.job)
+            }
+            Err(TerminalInputError::NotConnected) => unreachable,
         };
-        self.status_line.show(Severity::Error, format!("{} {why}", typing.job), now);
+        self.status_line.show(Severity::Error, why, now);
     }
 
     /// Records that the run has ended.

@@ -10,6 +10,7 @@ use setlist::store::{LEASE_GRACE, LEASE_TERM, ServerAddress};
 
 use super::postgres_server;
 use super::temp_site::{CommandOutput, TempSite, wait_for, wait_until_stopped};
+use super::terminal::Terminal;
 
 /// A machine: a folder with a copy of `jobs.yaml`.
 pub(crate) struct Machine {
@@ -290,6 +291,12 @@ fn a_run_is_shown_with_its_machine_and_its_artifacts() {
     let job = json(&there);
     assert_eq!(job["artifacts"][0]["machine"], serde_json::Value::Null, "they are here");
     assert!(job["artifacts"][0]["folder"].as_str().unwrap().starts_with(&folder), "{job}");
+    let mut screen = Terminal::open(&here.site, &["--store", &here.address.to_string()]);
+    screen.wait_for_text("Finished 1");
+    screen.keys("O");
+    screen.wait_for_text(&format!("This run's artifacts are on {machine}; `setlist show` says how to copy them."));
+    screen.keys("q");
+    assert!(screen.wait_for_exit().success());
     let history = here.ok(&["history", "build/one"]);
     assert!(history.contains("MACHINE") && history.contains(machine), "{history}");
     let csv = here.ok(&["history", "build/one", "--csv"]);

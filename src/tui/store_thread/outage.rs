@@ -89,6 +89,7 @@ impl StoreThread {
             StoreRequest::FindAdjacentRun { .. }
             | StoreRequest::OpenRunsToCompare(..)
             | StoreRequest::FindRun { .. }
+            | StoreRequest::FindArtifacts(_)
             | StoreRequest::SearchLogs(_) => self.send(Message::Error(why)),
             StoreRequest::LoadRuns(_) | StoreRequest::LoadPeriod(_) | StoreRequest::LoadDueTimes(_) => {
                 current.postpone(request);

@@ -11,7 +11,7 @@ use crate::tui::layout::{LayoutKind, PHASES, ScreenLayout};
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::output::JobProgress;
 use crate::tui::output_subscription::OutputSubscriptions;
-use crate::tui::run_usage::{RunUsage, RunUsages};
+use crate::tui::run_usage::RunUsages;
 use crate::tui::sort_order::SortOrder;
 use crate::tui::theme::Appearance;
 
@@ -87,9 +87,7 @@ impl ListView<'_> {
                 job,
                 wait_reason: wait_reason.as_ref(),
                 overdue: site.overdue_job(job, now),
-                usage: job
-                    .current_run()
-                    .map(|run| RunUsage { live: self.usages.of(run), output: self.subscriptions.written(run) }),
+                usage: job.current_run().map(|run| self.usages.of(run, self.subscriptions)),
                 progress: job.current_run().map(|run| self.subscriptions.progress(run)).unwrap_or_default(),
                 cursor,
                 is_marked: self.lists.marks().contains(&job.id),

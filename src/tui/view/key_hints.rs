@@ -148,6 +148,9 @@ fn dialog_hints(dialog: &Dialog) -> &'static [(&'static str, &'static str)] {
             ("Esc", "back"),
             ("q", "quit"),
         ],
+        Dialog::SearchAll(search) if search.error_to_find().is_some() => {
+            &[("Enter", "find the error"), ("Esc", "back")]
+        }
         Dialog::SearchAll(search) if search.searches_all => {
             &[("Enter", "show"), ("Down Up", "select"), ("Tab", "only this queue"), ("Esc", "back")]
         }

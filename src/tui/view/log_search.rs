@@ -28,15 +28,11 @@ pub(super) fn draw(
     let least = (search.selected + 1).saturating_sub(height);
     search.offset = search.offset.clamp(least, search.selected.max(least));
     draw_title(search, appearance, area, height, buffer);
-    let note = match search.state {
-        _ if !search.hits.is_empty() => None,
-        LogSearchState::NoText => Some(no_text_note(search)),
-        LogSearchState::Searching => Some("Searching…".to_owned()),
-        LogSearchState::Complete | LogSearchState::Cut => Some("No line has this text.".to_owned()),
-    };
-    if let Some(note) = note {
-        let note = if appearance.is_ascii() { note.replace('…', "...") } else { note };
-        LinePainter::new(body, buffer, symbols).left("   ", Style::new()).left(&note, theme.dim);
+    if search.hits.is_empty() {
+        for (line, note) in lines(body).zip(notes(search)) {
+            let note = if appearance.is_ascii() { note.replace('…', "...") } else { note };
+            LinePainter::new(line, buffer, symbols).left("   ", Style::new()).left(&note, theme.dim);
+        }
         return;
     }
     let visible = || search.hits.iter().enumerate().skip(search.offset).take(height);
@@ -57,13 +53,15 @@ pub(super) fn draw(
     }
 }
 
-/// What can be searched for.
-fn no_text_note(search: &LogSearch) -> String {
-    let note = "Type a text to find it in the output of all kept runs.";
-    match &search.error {
-        Some(error) => format!("{note} Enter finds: {}", text::sanitize_line(error)),
-        None => note.to_owned(),
-    }
+/// What is said in place of lines: what can be searched for, or that nothing was found.
+fn notes(search: &LogSearch) -> Vec<String> {
+    let note = match search.state {
+        LogSearchState::NoText => "Type a text to find it in the output of all kept runs.",
+        LogSearchState::Searching => "Searching…",
+        LogSearchState::Complete | LogSearchState::Cut => "No line has this text.",
+    };
+    let error = search.error_to_find().map(|error| format!("Enter finds: {}", text::sanitize_line(error)));
+    [note.to_owned()].into_iter().chain(error).collect()
 }
 
 /// The job, the run and the line.

@@ -153,16 +153,13 @@ impl PageView<'_> {
         let steps = u64::from(area.height) * 8;
         for (nth, (value, style)) in bars.iter().enumerate() {
             let filled = if *value == 0 { 0 } else { (value * steps / most).max(1) };
-            let style = if nth == columns.selected { theme.cursor } else { *style };
-            let width = columns.stride.saturating_sub(1).max(1);
+            // A block has only a foreground: the colour behind a cursor is that of the selected bar.
+            let selected = theme.cursor.bg.filter(|_| nth == columns.selected);
+            let style = selected.map_or(*style, |color| Style::new().fg(color));
+            let width = columns.bar_width();
             for (line, row) in lines(area).zip((0..u64::from(area.height)).rev()) {
                 let level = filled.saturating_sub(row * 8).min(8);
-                let Some(level) = level.checked_sub(1).and_then(|level| usize::try_from(level).ok()) else {
-                    if nth == columns.selected {
-                        buffer.set_style(Rect { x: columns.x(nth, line), width, ..line }.intersection(line), style);
-                    }
-                    continue;
-                };
+                let Some(level) = level.checked_sub(1).and_then(|level| usize::try_from(level).ok()) else { continue };
                 let content = symbols.bars[level].repeat(usize::from(width));
                 buffer.set_string(columns.x(nth, line), line.y, &content, style);
             }
@@ -188,8 +185,12 @@ impl PageView<'_> {
                     None => (appearance.symbols.dot, appearance.theme.dim),
                 },
             };
-            let style = if nth == columns.selected { appearance.theme.cursor } else { style };
-            buffer.set_string(columns.x(nth, line), line.y, sign, style);
+            let x = columns.x(nth, line);
+            buffer.set_string(x, line.y, sign, style);
+            if nth == columns.selected {
+                let mark = Rect { x, width: columns.bar_width(), ..line }.intersection(line);
+                buffer.set_style(mark, appearance.theme.cursor);
+            }
         }
     }
 
@@ -239,6 +240,11 @@ impl ChartColumns<'_> {
     fn x(&self, nth: usize, line: Rect) -> u16 {
         let offset = u16::try_from(nth).unwrap_or(u16::MAX).saturating_mul(self.stride);
         (line.x + SCALE_WIDTH).saturating_add(offset).min(line.right().saturating_sub(1))
+    }
+
+    /// The width of a bar; there is a gap between bars where there is room.
+    fn bar_width(&self) -> u16 {
+        self.stride.saturating_sub(1).max(1)
     }
 }
 

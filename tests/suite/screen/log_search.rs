@@ -63,7 +63,8 @@ fn enter_finds_the_error_of_the_selected_job_elsewhere() {
     }
     harness.keys("<^f>");
     let text = harness.text();
-    assert!(text.contains("all kept runs. Enter finds: connection reset\n"), "{text}");
+    assert!(text.contains("all kept runs.\n   Enter finds: connection reset\n"), "{text}");
+    assert!(text.contains("Enter find the error"), "{text}");
     harness.keys("<Enter>");
     let text = harness.wait_for_text("2 lines");
     assert!(text.contains("search all output: connection reset"), "{text}");

@@ -152,3 +152,20 @@ fn the_last_screen_of_a_run_stays() {
     scene.harness.end(scene.job, Outcome::Succeeded);
     assert!(scene.harness.text().contains("\n name? you\n hello you\n"), "{}", scene.harness.text());
 }
+
+#[test]
+fn a_job_that_can_be_reached_again_is_not_said_to_be_out_of_reach() {
+    let mut scene = Scene::new();
+    scene.harness.keys("ia");
+    assert_eq!(scene.typed(), "a");
+    let Scene { mut harness, job, line } = scene;
+    drop(line);
+    harness.keys("b");
+    assert!(harness.text().contains("#1 can't be reached."), "{}", harness.text());
+    let line = harness.store.terminal_inputs().open_reader(job.1).unwrap();
+    let mut scene = Scene { harness, job, line };
+    // The pipe is found to be broken once.
+    scene.harness.keys("cd");
+    assert!(scene.typed().ends_with('d'));
+    assert!(!scene.harness.text().contains("can't be reached"), "{}", scene.harness.text());
+}
