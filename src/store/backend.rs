@@ -127,7 +127,7 @@ pub struct ListPosition {
 /// Some of the jobs of a list, in its order: by queue, first the finished jobs, then the running and the pending ones.
 #[derive(Clone, Debug, Default)]
 pub struct JobListPage {
-    /// The part of the site with these jobs. Why they wait is the same as in the whole site, which is also an answer.
+    /// The part of the site with these jobs, in which they wait for the same as in the whole site; or the whole site.
     pub state: SiteState,
     /// The jobs of the page.
     pub jobs: Vec<JobId>,

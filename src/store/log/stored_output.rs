@@ -31,7 +31,7 @@ pub(in crate::store) struct StoredOutput {
 }
 
 impl StoredOutput {
-    /// Reads the files of a finished log. None if there are none, if they are large, or if output was dropped.
+    /// Reads the files of a finished log. `None` if it doesn't exist, is large, or has dropped output.
     pub(in crate::store) fn read_files(dir: &Path, run: RunId) -> io::Result<Option<Self>> {
         let Some(head) = read(&head_path(dir, run))? else { return Ok(None) };
         if fs::symlink_metadata(tail_path(dir, run)).is_ok() {
