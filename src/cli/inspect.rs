@@ -124,7 +124,7 @@ fn attention_note(site_state: &SiteState, id: &QueueId, now: DateTime<Utc>) -> S
 
 /// Prints a job with its runs.
 pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStatus, CliError> {
-    let runs = site.store.runs(job.id)?;
+    let runs = job.runs_of_record(site.store.runs(job.id)?);
     // The reason why a job waits depends on other jobs.
     let now = clock::now();
     let needs_state =

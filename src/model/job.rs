@@ -338,6 +338,13 @@ impl Job {
         Some(run)
     }
 
+    /// Its runs as of when it was read, from `runs`, which were read after it and may tell more.
+    pub fn runs_of_record(&self, mut runs: Vec<Run>) -> Vec<Run> {
+        runs.retain(|run| self.last_run.as_ref().is_some_and(|last| run.id < last.id));
+        runs.extend(self.last_run_with_value());
+        runs
+    }
+
     /// When [`result_run`](Self::result_run) finished the job. Unlike [`executed`](Self::executed), which a later refusal or
     /// cancellation leaves as it was, there is none if the job has not executed since it became pending.
     pub fn result_executed(&self) -> Option<DateTime<Utc>> {
