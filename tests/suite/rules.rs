@@ -459,3 +459,24 @@ fn a_job_is_retried_only_as_long_as_it_has_failed() {
     // A second command that has seen the failure as well.
     assert!(matches!(retry(failed), Err(Refusal::WrongState { phase: Phase::Pending, .. })));
 }
+
+#[test]
+fn a_job_that_was_read_before_its_runs_has_the_runs_of_then() {
+    let (queue, _) = queue(1, |_| true);
+    let snapshot = || queue.finished().pop().unwrap();
+    queue.process_with(CONTINUE);
+    let once = snapshot();
+    let first = once.last_run_with_value().unwrap();
+    queue.submit(&Command::RunFailed { job: once.id, force: false }, Utc::now()).unwrap();
+    queue.process_with(CONTINUE);
+    let twice = snapshot();
+    let second = twice.last_run_with_value().unwrap();
+    assert_eq!((first.attempt, second.attempt), (1, 2));
+    let later = vec![first.clone(), second.clone()];
+    assert_eq!(once.runs_of_record(later.clone()), [first.clone()]);
+    assert_eq!(twice.runs_of_record(later), [first.clone(), second]);
+    let mut running = first.clone();
+    running.end = None;
+    let earlier = Job { last_run: Some(Box::new(running.clone())), ..once };
+    assert_eq!(earlier.runs_of_record(vec![first]), [running]);
+}
