@@ -31,7 +31,7 @@ impl Screen {
     /// Shows what the run whose output is shown has left.
     pub(super) fn open_artifacts(&self) -> Result<Vec<Effect>, String> {
         let job = self.selected_job().ok_or("No job is selected.")?;
-        let run = self.pane().run().ok_or_else(|| format!("{} has not run yet.", job.id))?;
+        let run = self.pane().run_of(&job)?;
         Ok(vec![Effect::OpenArtifacts(run)])
     }
 

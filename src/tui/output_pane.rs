@@ -69,6 +69,12 @@ impl OutputPane {
         self.run
     }
 
+    /// The run of this job that is shown, or will be: a key may come before the output is opened.
+    pub(super) fn run_of(&self, job: &Job) -> Result<RunId, String> {
+        let latest = job.last_run.as_ref().map(|run| run.id);
+        self.run.or(latest).ok_or_else(|| format!("{} has not run yet.", job.id))
+    }
+
     /// Whether the output is open.
     pub(super) fn is_open(&self) -> bool {
         self.output.is_some()
@@ -142,9 +148,7 @@ impl OutputPane {
 
     /// Requests the run before or after the one that is shown.
     pub(super) fn request_adjacent_run(&self, job: &Job, direction: Direction) -> Result<Effect, String> {
-        // The first message may be this one, before any run is shown.
-        let latest = job.last_run.as_ref().map(|run| run.id);
-        let from = self.run.or(latest).ok_or("This job has not run yet.")?;
+        let from = self.run_of(job)?;
         match (direction, &self.earlier_run) {
             (Direction::Later, None) => Err("This is the latest run.".to_owned()),
             _ => Ok(Effect::Store(StoreRequest::FindAdjacentRun { job: job.id, from, direction })),

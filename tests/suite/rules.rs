@@ -464,11 +464,11 @@ fn a_job_is_retried_only_as_long_as_it_has_failed() {
 fn a_job_that_was_read_before_its_runs_has_the_runs_of_then() {
     let (queue, _) = queue(1, |_| true);
     let snapshot = || queue.finished().pop().unwrap();
-    queue.process_with(CONTINUE);
+    assert_eq!(queue.process_with(CONTINUE).succeeded, 0);
     let once = snapshot();
     let first = once.last_run_with_value().unwrap();
     queue.submit(&Command::RunFailed { job: once.id, force: false }, Utc::now()).unwrap();
-    queue.process_with(CONTINUE);
+    assert_eq!(queue.process_with(CONTINUE).succeeded, 0);
     let twice = snapshot();
     let second = twice.last_run_with_value().unwrap();
     assert_eq!((first.attempt, second.attempt), (1, 2));

@@ -273,7 +273,8 @@ fn a_run_is_shown_with_its_machine_and_its_artifacts() {
     let Some([here, there]) = machines::<2>(jobs) else { return };
     here.ok(&["start", "build"]);
     let worker = there.worker(&["--exit-when-idle"]);
-    let shown = here.wait_for_job("build/one", "scp -r ");
+    let shown = here.wait_for_job("build/one", "state     succeeded");
+    assert!(shown.contains("scp -r "), "{shown}");
     // Also after its worker has left.
     assert!(worker.wait().success());
     assert_eq!(here.ok(&["show", "build/one"]), shown);

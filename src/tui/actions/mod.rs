@@ -240,7 +240,7 @@ impl Screen {
     /// Compares the output that is shown with that of the run before.
     fn plan_diff(&self) -> PlanResult {
         let job = self.require_selected()?;
-        let run = self.pane().run().ok_or("This job has not run yet.")?;
+        let run = self.pane().run_of(&job)?;
         Ok(ActionPlan::Apply(vec![Effect::Store(StoreRequest::OpenRunsToCompare(job.id, run))]))
     }
 
