@@ -29,6 +29,10 @@ use crate::store::trust::check_state_dir;
 /// How long `SQLite` waits for a lock of another program; setlist's own writers wait for the write lock before.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The length of the write-ahead log, in pages of 4 KiB, from which on commits checkpoint it. Overwriting the log from its
+/// start takes the disk half the time of extending a file; a longer log would save less in checkpoints than that.
+pub(super) const CHECKPOINT_PAGES: i64 = 500;
+
 impl SqliteStore {
     /// Opens the site in `dir`; creates the directory and the database if they don't exist. A file that is not a setlist
     /// database, is corrupt or has a newer format is refused and left as it is.
@@ -55,7 +59,7 @@ fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
         write_lock.unlock()?;
         file
     };
-    connect_and_unlock(dir, file, write_lock)
+    connect_to(dir, file, write_lock)
 }
 
 fn find_or_create(path: &Path, write_lock: &WriteLock) -> Result<ConnectedDb, StoreError> {
@@ -73,7 +77,7 @@ pub(super) fn reopen(dir: &StateDir) -> Result<SqliteStore, StoreError> {
     check_state_dir(dir.path())?;
     let path = dir.database();
     let file = ConnectedDb::find(&path)?.ok_or_else(|| StoreError::io(&path, io::ErrorKind::NotFound.into()))?;
-    connect_and_unlock(dir, file, WriteLock::open(dir)?)
+    connect_to(dir, file, WriteLock::open(dir)?)
 }
 
 /// Finds the output of runs through another connection to the site in `dir`, which is opened by the first of them.
@@ -89,12 +93,11 @@ pub(super) fn stored_outputs(dir: StateDir, open: fn(&StateDir) -> Result<Sqlite
     })
 }
 
-/// Connects to the site, without waiting for a writer, and releases the write lock.
-fn connect_and_unlock(dir: &StateDir, file: ConnectedDb, write_lock: WriteLock) -> Result<SqliteStore, StoreError> {
+/// Connects to the site, without waiting for a writer.
+fn connect_to(dir: &StateDir, file: ConnectedDb, write_lock: WriteLock) -> Result<SqliteStore, StoreError> {
     let path = dir.database();
     let db = connect(dir, &path, &write_lock)?;
     let identity = DbIdentity::of(path)?;
-    write_lock.unlock()?;
     let (reservation_lock, notifier) = (Some(ReservationLock::open(dir)?), Notifier::new(dir.listeners()));
     Ok(SqliteStore {
         db,
@@ -146,25 +149,30 @@ fn write_schema(path: &Path) -> rusqlite::Result<()> {
 }
 
 /// Connects to an existing database. Nothing is written before it is known to be intact and to include the last
-/// recorded event. Returns with the write lock held unless a writer holds it.
+/// recorded event. Writers need not wait for this: the write lock is taken only if the database looks incomplete.
 fn connect(dir: &StateDir, path: &Path, write_lock: &WriteLock) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(path, error);
     let mut db = open_connection(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-    // A writer that is active has checked the pages itself.
-    let has_lock = write_lock.try_lock()?;
-    if check_database(&db, path, recorded_seq(dir), has_lock)? < CURRENT_FORMAT {
-        // The registration lock comes before the write lock.
+    let format = check_database(&db, path, recorded_seq(dir))?;
+    // A writer may have moved pages meanwhile. One that is active has checked them itself.
+    if wal_check::check_pages(&db, path).is_err() && write_lock.try_lock()? {
+        wal_check::check_pages(&db, path)?;
         write_lock.unlock()?;
+    }
+    if format < CURRENT_FORMAT {
+        // The registration lock comes before the write lock.
         let _registration_lock = dir.lock_registration()?;
         write_lock.lock()?;
         // Another process may have migrated it meanwhile.
-        let format = check_database(&db, path, recorded_seq(dir), true)?;
+        let format = check_database(&db, path, recorded_seq(dir))?;
+        wal_check::check_pages(&db, path)?;
         if format < CURRENT_FORMAT {
             if let Some(process) = dir.live_worker_pid() {
                 return Err(StoreError::OlderWorkerRunning { path: path.to_owned(), found: format, process });
             }
             migrate(&mut db, path, format)?;
         }
+        write_lock.unlock()?;
     }
     configure(&db).map_err(failed)?;
     Ok(db)
@@ -182,14 +190,8 @@ pub(super) fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result
     Ok(db)
 }
 
-/// Returns the format of the database after checking that it is intact and includes the event `recorded`. Its
-/// pages can only be checked while there is no writer.
-pub(super) fn check_database(
-    db: &Connection,
-    path: &Path,
-    recorded: Option<u64>,
-    checks_pages: bool,
-) -> Result<i64, StoreError> {
+/// Returns the format of the database after checking that it includes the event `recorded`.
+pub(super) fn check_database(db: &Connection, path: &Path, recorded: Option<u64>) -> Result<i64, StoreError> {
     let failed = |error| StoreError::database(path, error);
     let format = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     if format > CURRENT_FORMAT {
@@ -199,13 +201,9 @@ pub(super) fn check_database(
     }
     let seq = last_seq(db, format).map_err(failed)?;
     match recorded.and_then(|recorded| recorded.checked_sub(seq)) {
-        None | Some(0) => {}
-        Some(missing) => return Err(StoreError::MissingChanges { path: path.to_owned(), missing }),
+        None | Some(0) => Ok(format),
+        Some(missing) => Err(StoreError::MissingChanges { path: path.to_owned(), missing }),
     }
-    if checks_pages {
-        wal_check::check_pages(db, path)?;
-    }
-    Ok(format)
 }
 
 fn configure(db: &Connection) -> rusqlite::Result<()> {
@@ -215,9 +213,7 @@ fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "fullfsync", true)?;
     // Deleted values, such as secrets in `env`, are overwritten.
     db.pragma_update(None, "secure_delete", true)?;
-    // In pages of 4 KiB. Overwriting the log from its start takes the disk half the time of extending a file; a longer
-    // log would save less in checkpoints than that.
-    db.pragma_update(None, "wal_autocheckpoint", 500)?;
+    db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     configure_reads(db)
 }

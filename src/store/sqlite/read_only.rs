@@ -14,6 +14,7 @@ use super::history_mark::HistoryMark;
 use super::migrate::CURRENT_FORMAT;
 use super::open::{check_database, configure_reads, open_connection, stored_outputs};
 use super::removal_check::DbIdentity;
+use super::wal_check::check_pages;
 use super::write_lock::{WriteLock, recorded_seq};
 use crate::store::error::StoreError;
 use crate::store::notifier::Notifier;
@@ -59,7 +60,8 @@ fn connect(path: &Path, recorded: Option<u64>) -> Result<Connection, StoreError>
     let failed = |error| StoreError::database(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let db = open_connection(Path::new(&uri(path, !has_wal(path))), flags).map_err(failed)?;
-    let found = check_database(&db, path, recorded, true)?;
+    let found = check_database(&db, path, recorded)?;
+    check_pages(&db, path)?;
     if found < CURRENT_FORMAT {
         let old =
             format!("written by an older setlist (format {found}): open it where it can be written, to upgrade it");

@@ -16,7 +16,8 @@ const WAL_HEADER_LEN: u64 = 32;
 /// The length of a frame's header, which starts with the page number in four bytes.
 const FRAME_HEADER_LEN: u64 = 24;
 
-/// Refuses a truncated database. `db` has read the log, and the caller keeps others from writing.
+/// Refuses a truncated database. `db` has read the log. Unless the caller keeps others from writing, this can fail for a
+/// database that is intact.
 pub(super) fn check_pages(db: &Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |error| StoreError::database(path, error);
     let pages: u32 = db.pragma_query_value(None, "page_count", |row| row.get(0)).map_err(failed)?;
