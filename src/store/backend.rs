@@ -64,6 +64,15 @@ pub struct PruneReport {
     pub runs: usize,
     /// How many bytes of output were deleted.
     pub bytes: u64,
+    /// How long other writers were kept waiting at most.
+    pub longest_hold: Duration,
+}
+
+impl PruneReport {
+    /// Whether nothing was removed.
+    pub fn is_empty(&self) -> bool {
+        self.jobs == 0 && self.runs == 0 && self.bytes == 0
+    }
 }
 
 /// The results of a transaction.

@@ -5,11 +5,12 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::columns::Nanos;
 use super::connection::SqliteStore;
 use super::need_rows::{self, NeedList};
+use super::open::CHECKPOINT_PAGES;
 use super::output_rows;
 use super::tx_state::TxState;
 use crate::crash;
@@ -20,12 +21,13 @@ use crate::store::log::StoredOutput;
 use crate::store::run_files::delete_run_files;
 use crate::store::{job_folders, log};
 
-/// How long the statements of a transaction should take, so that other writers wait only briefly.
+/// How long a transaction should take, so that other writers wait only briefly.
 const TRANSACTION_TIME: Duration = Duration::from_millis(8);
-/// How many rows a transaction deletes at least and at most. With fewer, most of the time would be spent on the disk.
-const ROWS_PER_TRANSACTION: RangeInclusive<usize> = 128..=2048;
-/// How many jobs are removed in one transaction. Each is an event.
-const JOBS_PER_TRANSACTION: usize = 64;
+/// How many rows a transaction changes at least and at most. With fewer, most of the time would be spent on the disk.
+const ROWS_PER_TRANSACTION: RangeInclusive<usize> = 32..=2048;
+/// The length of the write-ahead log, in pages, at which writers are kept waiting for a checkpoint, because there were
+/// changes during each of the others. It is short then: the others have moved most pages.
+const MAX_LOG_PAGES: i64 = 8 * CHECKPOINT_PAGES;
 /// How long ago a run must have ended before its small log is moved into the database: by then its hook has ended.
 const MIN_FILE_AGE: TimeDelta = TimeDelta::days(1);
 /// So many free pages are kept for what is written next; the others are given back to the file system.
@@ -40,13 +42,26 @@ struct OutputSizes {
 
 impl SqliteStore {
     pub(super) fn prune_site(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError> {
+        // Checkpoints are made between the transactions, while other writers can go on.
+        self.set_checkpoint_pages(0)?;
         let mut report = PruneReport::default();
+        let pruned = self.prune_queues(now, &mut report);
+        self.set_checkpoint_pages(CHECKPOINT_PAGES)?;
+        pruned.map(|()| report)
+    }
+
+    fn set_checkpoint_pages(&self, pages: i64) -> Result<(), StoreError> {
+        let set = self.db.pragma_update(None, "wal_autocheckpoint", pages);
+        set.map_err(|error| StoreError::database(&self.dir.database(), error))
+    }
+
+    fn prune_queues(&mut self, now: DateTime<Utc>, report: &mut PruneReport) -> Result<(), StoreError> {
         let queues = self.queues()?;
         for queue in &queues {
             let keep = queue.settings.retention;
-            self.prune_runs(&queue.id, &keep, now, &mut report)?;
+            self.prune_runs(&queue.id, &keep, now, report)?;
             if let Some(before) = keep.cutoff(now) {
-                self.prune_jobs(&queue.id, before, now, &mut report)?;
+                self.prune_jobs(&queue.id, before, now, report)?;
             }
         }
         job_folders::remove_interrupted_removals(&self.dir);
@@ -57,12 +72,41 @@ impl SqliteStore {
                     Some(sizes) => sizes,
                     none => none.insert(self.output_sizes()?),
                 };
-                self.limit_output(&queue.id, max_bytes, sizes, now, &mut report)?;
+                self.limit_output(&queue.id, max_bytes, sizes, now, report)?;
             }
         }
-        self.store_small_logs(now)?;
-        self.release_free_pages()?;
-        Ok(report)
+        self.store_small_logs(now, report)?;
+        self.release_free_pages(report)
+    }
+
+    /// Changes rows in a transaction, adjusts how many the next one changes, and checkpoints the write-ahead log.
+    fn write_batch(
+        &mut self,
+        pace: &mut Pace,
+        report: &mut PruneReport,
+        write: impl FnOnce(&Transaction<'_>, &mut PruneReport) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        self.write_rows(|db| write(db, report))?;
+        self.end_batch(pace, report)
+    }
+
+    fn end_batch(&mut self, pace: &mut Pace, report: &mut PruneReport) -> Result<(), StoreError> {
+        let held = self.write_lock.last_hold();
+        pace.adjust(held);
+        report.longest_hold = report.longest_hold.max(held);
+        if self.checkpoint() > MAX_LOG_PAGES {
+            self.write_lock.lock()?;
+            self.checkpoint();
+            self.write_lock.unlock()?;
+            report.longest_hold = report.longest_hold.max(self.write_lock.last_hold());
+        }
+        Ok(())
+    }
+
+    /// Moves the pages of the write-ahead log to the database; returns how many the log has.
+    fn checkpoint(&self) -> i64 {
+        // If this fails, the next one moves them.
+        self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| row.get(1)).unwrap_or_default()
     }
 
     /// Deletes the runs of a queue that exceed its retention, except each job's latest.
@@ -75,14 +119,12 @@ impl SqliteStore {
     ) -> Result<(), StoreError> {
         let outdated = self.read(|db| outdated_runs(db, queue, keep, now))?;
         let (mut rest, mut pace) = (&outdated[..], Pace::default());
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(pace.rows.min(rest.len()));
-            rest = later;
+        while let Some(batch) = pace.next_batch(&mut rest) {
             // Runs whose output is being read are kept until the next time.
             let deleted = delete_run_files(&self.dir, batch.to_vec(), report)?;
             report.runs += deleted.len();
             if !deleted.is_empty() {
-                self.write_rows(|db| pace.measure(|| delete_runs(db, &deleted, report)))?;
+                self.write_batch(&mut pace, report, |db, report| delete_runs(db, &deleted, report))?;
             }
         }
         Ok(())
@@ -97,22 +139,22 @@ impl SqliteStore {
         report: &mut PruneReport,
     ) -> Result<(), StoreError> {
         let finished = self.read(|db| TxState::new(db, None)?.finished_not_in_file_before(queue, before))?;
-        for jobs in finished.chunks(JOBS_PER_TRANSACTION) {
+        let (mut rest, mut pace) = (&finished[..], Pace::default());
+        while let Some(jobs) = pace.next_batch(&mut rest) {
             // Refused when all of them have changed meanwhile.
             let removed = self.execute(&[Command::PruneJobs { jobs: jobs.to_vec() }], now)?.remove(0);
             report.jobs += removed.map_or(0, |events| events.len());
+            self.end_batch(&mut pace, report)?;
         }
         let removed = self.read(|db| removed_before(db, queue, before))?;
         let (mut rest, mut pace) = (&removed[..], Pace::default());
-        while !rest.is_empty() {
-            let (jobs, later) = rest.split_at(pace.rows.min(rest.len()));
-            rest = later;
+        while let Some(jobs) = pace.next_batch(&mut rest) {
             let runs = self.read(|db| runs_of(db, jobs))?;
             let deleted: HashSet<_> = delete_run_files(&self.dir, runs.clone(), report)?.into_iter().collect();
             let kept: HashSet<JobId> = runs.iter().filter(|run| !deleted.contains(run)).map(|run| run.0).collect();
             let runs = runs.iter().filter(|(job, _)| !kept.contains(job));
             let jobs_to_delete = jobs.iter().filter(|job| !kept.contains(job));
-            self.write_rows(|db| pace.measure(|| delete_jobs(db, jobs_to_delete, runs, report)))?;
+            self.write_batch(&mut pace, report, |db, report| delete_jobs(db, jobs_to_delete, runs, report))?;
             self.delete_job_states(jobs)?;
         }
         Ok(())
@@ -130,15 +172,16 @@ impl SqliteStore {
     }
 
     /// Gives free pages back to the file system. A database that was created before format 7 keeps them for later writes.
-    fn release_free_pages(&mut self) -> Result<(), StoreError> {
-        let mut releases_any = true;
+    fn release_free_pages(&mut self, report: &mut PruneReport) -> Result<(), StoreError> {
+        let (mut releases_any, mut pace) = (true, Pace::default());
         while releases_any && self.read(|db| free_pages(db))? > KEPT_FREE_PAGES {
-            self.write_rows(|db| {
-                let left = free_pages(db)? - KEPT_FREE_PAGES;
+            let most = pace.rows;
+            self.write_batch(&mut pace, report, |db, _| {
+                let left = usize::try_from(free_pages(db)? - KEPT_FREE_PAGES).unwrap_or_default();
                 // Each row stands for a page.
                 let mut statement = db.prepare("PRAGMA incremental_vacuum")?;
                 let (mut rows, started, mut released) = (statement.query(())?, Instant::now(), 0);
-                while released < left && started.elapsed() < TRANSACTION_TIME && rows.next()?.is_some() {
+                while released < left.min(most) && started.elapsed() < TRANSACTION_TIME && rows.next()?.is_some() {
                     released += 1;
                 }
                 releases_any = released > 0;
@@ -197,15 +240,11 @@ impl SqliteStore {
             }
         }
         let (mut rest, mut pace) = (&replaced[..], Pace::default());
-        while !rest.is_empty() {
-            let (runs, later) = rest.split_at(pace.rows.min(rest.len()));
-            rest = later;
-            self.write_rows(|db| {
-                pace.measure(|| {
-                    runs.iter().try_for_each(|run| {
-                        report.bytes += output_rows::replace_by_notice(db, *run, now)?;
-                        Ok(())
-                    })
+        while let Some(runs) = pace.next_batch(&mut rest) {
+            self.write_batch(&mut pace, report, |db, report| {
+                runs.iter().try_for_each(|run| {
+                    report.bytes += output_rows::replace_by_notice(db, *run, now)?;
+                    Ok(())
                 })
             })?;
         }
@@ -214,7 +253,7 @@ impl SqliteStore {
 
     /// Moves small logs into the database: those of runs that a hook has read, that were interrupted, or that ended before
     /// there were rows for them.
-    fn store_small_logs(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+    fn store_small_logs(&mut self, now: DateTime<Utc>, report: &mut PruneReport) -> Result<(), StoreError> {
         let logs = self.dir.logs();
         let mut runs = log::small_logs(&logs)?;
         runs.sort_unstable();
@@ -224,15 +263,11 @@ impl SqliteStore {
         let ended = self.read(|db| output_rows::ended_before(db, &runs, now - MIN_FILE_AGE))?;
         runs.retain(|run| ended.contains(run));
         let (mut rest, mut pace) = (&runs[..], Pace::default());
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(pace.rows.min(rest.len()));
-            rest = later;
+        while let Some(batch) = pace.next_batch(&mut rest) {
             let read = |run: &RunId| Some((*run, StoredOutput::read_files(&logs, *run).ok()??));
             let outputs: Vec<(RunId, StoredOutput)> = batch.iter().filter_map(read).collect();
-            self.write_rows(|db| {
-                pace.measure(|| {
-                    outputs.iter().try_for_each(|(run, output)| output_rows::insert_missing(db, *run, output))
-                })
+            self.write_batch(&mut pace, report, |db, _| {
+                outputs.iter().try_for_each(|(run, output)| output_rows::insert_missing(db, *run, output))
             })?;
             crash::point("logs-stored");
             for (run, _) in &outputs {
@@ -338,24 +373,23 @@ fn free_pages(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("PRAGMA freelist_count", (), |row| row.get(0))
 }
 
-/// How many rows a transaction deletes, as many as fit into [`TRANSACTION_TIME`].
+/// How many rows a transaction changes, as many as fit into [`TRANSACTION_TIME`].
 struct Pace {
     rows: usize,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { rows: 512 }
+        Self { rows: 64 }
     }
 }
 
 impl Pace {
-    /// Deletes rows, and adjusts how many the next transaction deletes.
-    fn measure<T>(&mut self, delete: impl FnOnce() -> T) -> T {
-        let started = Instant::now();
-        let result = delete();
-        self.adjust(started.elapsed());
-        result
+    /// Takes the next rows off the rest; none if there are no more.
+    fn next_batch<'r, T>(&self, rest: &mut &'r [T]) -> Option<&'r [T]> {
+        let (batch, later) = rest.split_at(self.rows.min(rest.len()));
+        *rest = later;
+        Some(batch).filter(|batch| !batch.is_empty())
     }
 
     fn adjust(&mut self, took: Duration) {
@@ -374,7 +408,7 @@ mod tests {
     #[test]
     fn transactions_shrink_when_they_take_long_and_grow_when_they_are_fast() {
         let mut pace = Pace::default();
-        for (millis, rows) in [(20, 256), (7, 256), (9, 128), (30, 128), (1, 256), (4, 256), (3, 512)] {
+        for (millis, rows) in [(20, 32), (7, 32), (30, 32), (1, 64), (4, 64), (3, 128), (9, 64)] {
             pace.adjust(Duration::from_millis(millis));
             assert_eq!(pace.rows, rows);
         }
