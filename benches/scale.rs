@@ -1,7 +1,7 @@
 //! Sites of a million jobs and of hundreds of thousands of runs: lists, small outputs, retention, and many readers.
 //!
-//! `cargo bench --bench scale`, or a part: `-- list`, `-- outputs`, `-- retention`, `-- readers`. Each part fills a site of its
-//! own through the library, and then measures the program.
+//! `cargo bench --bench scale`, or a part: `-- list`, `-- P9`, `-- outputs`, `-- retention`, `-- readers`. Each part fills
+//! sites through the library, and then measures the program. Those of `list` and `P9` are kept for the next time.
 
 use std::env;
 use std::error::Error;
@@ -10,43 +10,45 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command as Program, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
-use setlist::model::{
-    Command, Definition, DesiredQueue, DesiredState, Event, JobId, Outcome, QueueId, QueueSettings, Retention, RunId,
-    RunReport, Script, Stream, WorkerId, WorkerOptions,
-};
-use setlist::store::{SqliteStore, StateDir, Store};
+use kept_site::{LINE, kept_site, run, setlist};
+use screen_process::ScreenProcess;
+use setlist::model::{Command, DesiredQueue, DesiredState, QueueId, QueueSettings, Retention};
+use setlist::store::{StateDir, Store};
 use tempfile::TempDir;
+
+#[path = "support/kept_site.rs"]
+mod kept_site;
+#[path = "support/screen_process.rs"]
+mod screen_process;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 type Part = fn() -> Result;
 
-const SETLIST: &str = env!("CARGO_BIN_EXE_setlist");
-/// list: the jobs of the short and of the long site.
-const LISTED_JOBS: [usize; 2] = [1_000, 1_000_000];
-/// outputs: runs that print a line, and what each prints.
+/// list: how many jobs the sites have.
+const LISTED_JOBS: [usize; 3] = [1_000, 100_000, 1_000_000];
+/// P9: jobs, how often each has run on the long site, and rounds.
+const KEPT_JOBS: usize = 2_000;
+const RUNS_PER_KEPT_JOB: usize = 100;
+const ROUNDS: usize = 15;
+/// outputs: runs that print a line.
 const PRINTING_RUNS: usize = 200_000;
-const LINE: &str =
-    "copied 1,204 files (3.1 GiB) from /srv/photos/2026/11 to backup:/photos in 12.4 s, 0 errors, 17 skipped\n";
 /// retention: jobs, and how often each has run.
 const RERUN_JOBS: usize = 1_000;
 const RUNS_PER_JOB: usize = 100;
 /// readers: commands that run at once, and how many jobs are added beside them.
 const READERS: usize = 50;
 const ADDED_JOBS: usize = 50;
-/// How many jobs or runs are written in a transaction.
-const BATCH: usize = 2_000;
 
 fn main() -> Result {
     let selected: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, Part); 4] =
-        [("list", list), ("outputs", outputs), ("retention", retention), ("readers", readers)];
+    let parts: [(&str, Part); 5] =
+        [("list", list), ("P9", kept_runs), ("outputs", outputs), ("retention", retention), ("readers", readers)];
     for (name, part) in parts {
         if selected.is_empty() || selected.iter().any(|selected| selected == name) {
             part()?;
@@ -58,16 +60,15 @@ fn main() -> Result {
 fn list() -> Result {
     println!("list: the first line of `list --json`, and all of it");
     for jobs in LISTED_JOBS {
-        let site = Site::new()?;
-        site.add(jobs)?;
+        let site = kept_site(jobs, 0)?;
         let started = Instant::now();
-        let mut child = site.program(&["list", "--json"]).stdout(Stdio::piped()).spawn()?;
+        let mut child = setlist(&site, &["list", "--json"]).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         child.wait()?;
         let first = started.elapsed();
-        let (json, memory) = measured(&mut site.program(&["list", "--json"]))?;
-        let (text, _) = measured(&mut site.program(&["list"]))?;
+        let (json, memory) = measured(&mut setlist(&site, &["list", "--json"]))?;
+        let (text, _) = measured(&mut setlist(&site, &["list"]))?;
         println!(
             "    {jobs:>9} jobs: first {:>6.1} ms, all {:>8.1} ms, as text {:>8.1} ms, memory {:>6.1} MiB",
             millis(first),
@@ -79,13 +80,38 @@ fn list() -> Result {
     Ok(())
 }
 
+fn kept_runs() -> Result {
+    println!("P9  jobs that have run often, and once; medians of {ROUNDS} rounds");
+    let sites = [kept_site(KEPT_JOBS, 1)?, kept_site(KEPT_JOBS, RUNS_PER_KEPT_JOB)?];
+    let mut times: [[Vec<Duration>; 3]; 2] = Default::default();
+    for _ in 0..ROUNDS {
+        for (times, site) in times.iter_mut().zip(&sites) {
+            times[0].push(timed(|| run(&mut setlist(site, &["status"])))?);
+            times[1].push(timed(|| run(&mut setlist(site, &["list"])))?);
+            times[2].push(ScreenProcess::open(site)?.first_frame);
+        }
+    }
+    let medians = times.map(|times| times.map(median));
+    for (nth, name) in ["status", "list", "first frame"].into_iter().enumerate() {
+        let [few, many] = [medians[0][nth], medians[1][nth]];
+        println!(
+            "    {name:<12} {:>6.1} ms with {KEPT_JOBS} runs, {:>6.1} ms with {}: {:.2} times   (at most 1.5)",
+            millis(few),
+            millis(many),
+            KEPT_JOBS * RUNS_PER_KEPT_JOB,
+            ratio(many, few)
+        );
+    }
+    Ok(())
+}
+
 fn outputs() -> Result {
     let mut sizes = Vec::new();
     for printed in ["", LINE] {
         let site = Site::new()?;
-        site.add(PRINTING_RUNS)?;
-        site.run_all(printed)?;
-        site.checkpoint()?;
+        kept_site::add_jobs(site.path(), PRINTING_RUNS)?;
+        kept_site::run_all(site.path(), printed)?;
+        kept_site::checkpoint(site.path())?;
         sizes.push(disk_usage(&site.state())?);
     }
     let (silent, printing) = (sizes[0], sizes[1]);
@@ -101,22 +127,22 @@ fn outputs() -> Result {
 
 fn retention() -> Result {
     let site = Site::new()?;
-    site.add(RERUN_JOBS)?;
+    kept_site::add_jobs(site.path(), RERUN_JOBS)?;
     for _ in 0..RUNS_PER_JOB {
-        site.run_all(LINE)?;
+        kept_site::run_all(site.path(), LINE)?;
     }
-    site.checkpoint()?;
+    kept_site::checkpoint(site.path())?;
     let before = disk_usage(&site.state())?;
-    let mut store = site.open()?;
-    Site::keep(store.as_mut(), Retention { max_runs: Some(1), ..Retention::default() })?;
+    let mut store = kept_site::open(site.path())?;
+    keep(store.as_mut(), Retention { max_runs: Some(1), ..Retention::default() })?;
     let is_over = AtomicBool::new(false);
     let (pruned, took, mut waits) = thread::scope(|scope| -> Result<_> {
         let writer = scope.spawn(|| -> Vec<Duration> {
-            let Ok(mut store) = site.open() else { return Vec::new() };
+            let Ok(mut store) = kept_site::open(site.path()) else { return Vec::new() };
             let mut waits = Vec::new();
             while !is_over.load(Ordering::Relaxed) {
                 let started = Instant::now();
-                let add = Command::Add { queue: "other".into(), jobs: vec![definition()] };
+                let add = Command::Add { queue: "other".into(), jobs: vec![kept_site::definition()] };
                 if store.execute(&[add], Utc::now()).is_ok() {
                     waits.push(started.elapsed());
                 }
@@ -131,16 +157,18 @@ fn retention() -> Result {
         Ok((pruned?, took, writer.join().unwrap_or_default()))
     })?;
     drop(store);
-    site.checkpoint()?;
+    kept_site::checkpoint(site.path())?;
     waits.sort();
     println!("retention: {} runs deleted while another process adds jobs", pruned.runs);
     println!(
         "    {:>8.0} runs a second   (at least 10,000)",
         f64::from(u32::try_from(pruned.runs)?) / took.as_secs_f64()
     );
+    println!("    writers are kept waiting for {:.1} ms at most   (at most 20)", millis(pruned.longest_hold));
     println!(
-        "    a writer takes {:.1} ms (median), {:.1} ms at most   (held by retention at most 20)",
+        "    a writer takes {:.1} ms (median), {:.1} ms (p99), {:.1} ms at most, with the disk and the processors",
         waits.get(waits.len() / 2).map_or(0.0, |wait| millis(*wait)),
+        waits.get(waits.len() * 99 / 100).map_or(0.0, |wait| millis(*wait)),
         waits.last().map_or(0.0, |wait| millis(*wait))
     );
     println!("    {:.1} MiB on disk before, {:.1} MiB after", mebibytes(before), mebibytes(disk_usage(&site.state())?));
@@ -149,45 +177,78 @@ fn retention() -> Result {
 
 fn readers() -> Result {
     let site = Site::new()?;
-    site.add(1_000)?;
-    let add_all = || -> Result<Duration> {
-        let mut times = Vec::new();
-        for _ in 0..ADDED_JOBS {
-            let started = Instant::now();
-            run(&mut site.program(&["add", "q", "--", "true"]))?;
-            times.push(started.elapsed());
+    kept_site::add_jobs(site.path(), 1_000)?;
+    let add = || run(&mut setlist(site.path(), &["add", "q", "--", "true"]));
+    let page = format!("of={}", site.path().join("page").display());
+    let write = || run(Program::new("dd").args(["if=/dev/zero", &page, "bs=4096", "count=1", "conv=fsync"]));
+    let status = |_: &AtomicBool| run(&mut setlist(site.path(), &["status"]));
+    let status_twice_a_second = |is_over: &AtomicBool| {
+        thread::sleep(Duration::from_millis(if is_over.load(Ordering::Relaxed) { 0 } else { 500 }));
+        run(&mut setlist(site.path(), &["status"]))
+    };
+    let spin = |is_over: &AtomicBool| {
+        let mut child = Program::new("sh").args(["-c", "while :; do :; done"]).spawn()?;
+        while !is_over.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(10));
         }
-        times.sort();
-        Ok(times[times.len() / 2])
+        child.kill()?;
+        child.wait().map(drop).map_err(Into::into)
     };
-    // Beside commands that run again and again, one in each loop.
-    let beside = |args: &'static [&str]| -> Result<Duration> {
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            for _ in 0..READERS {
-                scope.spawn(|| {
-                    while !is_over.load(Ordering::Relaxed) {
-                        if run(&mut site.program(args)).is_err() {
-                            break;
-                        }
-                    }
-                });
-            }
-            let result = add_all();
-            is_over.store(true, Ordering::Relaxed);
-            result
-        })
-    };
-    let (alone, beside, busy) = (add_all()?, beside(&["status"])?, beside(&["--version"])?);
-    println!("readers: `add` alone and beside {READERS} loops, median");
-    println!("    alone                    {:>7.1} ms", millis(alone));
-    println!(
-        "    beside `status`          {:>7.1} ms   ({:.1} times; at most 2)",
-        millis(beside),
-        ratio(beside, alone)
-    );
-    println!("    beside `--version`       {:>7.1} ms   (no reader: what the processors allow)", millis(busy));
+    println!("readers: `setlist add`, and `dd` that writes a page durably, beside {READERS} loops; medians");
+    let alone = (median_of(&add)?, median_of(&write)?);
+    println!("    alone                            {:>7.1} ms   dd {:>6.1} ms", millis(alone.0), millis(alone.1));
+    let loops: [(&str, &str, &Loop<'_>); 3] = [
+        ("`status` twice a second", "   (at most 2)", &status_twice_a_second),
+        ("`status` without a pause", "   (the processors are busy: compare with dd)", &status),
+        ("a shell that counts (no reader)", "", &spin),
+    ];
+    for (name, bar, repeat) in loops {
+        let (add, write) = (beside(repeat, &add)?, beside(repeat, &write)?);
+        println!(
+            "    {name:<32} {:>7.1} ms, {:>4.1} times   dd {:>6.1} ms, {:>4.1} times{bar}",
+            millis(add),
+            ratio(add, alone.0),
+            millis(write),
+            ratio(write, alone.1)
+        );
+    }
     Ok(())
+}
+
+/// What a reader does again and again, until it is over.
+type Loop<'a> = dyn Fn(&AtomicBool) -> Result + Sync + 'a;
+
+/// The median time of some work beside readers.
+fn beside(repeat: &Loop<'_>, work: &dyn Fn() -> Result) -> Result<Duration> {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..READERS {
+            scope.spawn(|| while !is_over.load(Ordering::Relaxed) && repeat(&is_over).is_ok() {});
+        }
+        thread::sleep(Duration::from_millis(500));
+        let result = median_of(work);
+        is_over.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+fn median_of(work: &dyn Fn() -> Result) -> Result<Duration> {
+    let mut times = Vec::new();
+    for _ in 0..ADDED_JOBS {
+        times.push(timed(work)?);
+    }
+    Ok(median(times))
+}
+
+fn timed(work: impl FnOnce() -> Result) -> Result<Duration> {
+    let started = Instant::now();
+    work()?;
+    Ok(started.elapsed())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
 }
 
 /// A site of a bench, in a folder that is removed in the end.
@@ -196,98 +257,25 @@ struct Site(TempDir);
 impl Site {
     fn new() -> Result<Self> {
         let site = Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?);
-        fs::write(site.0.path().join("jobs.yaml"), "queues: {q: {parallel: 4000, jobs: []}}\n")?;
-        run(&mut site.program(&["status"]))?;
+        kept_site::create_site(site.path())?;
         Ok(site)
     }
 
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
     fn state(&self) -> StateDir {
-        StateDir::new(self.0.path().join(".setlist"))
-    }
-
-    fn open(&self) -> Result<Box<dyn Store>> {
-        Ok(Box::new(SqliteStore::open(&self.state())?))
-    }
-
-    fn program(&self, args: &[&str]) -> Program {
-        let mut command = Program::new(SETLIST);
-        command.args(args).current_dir(self.0.path()).stdin(Stdio::null()).stdout(Stdio::null());
-        command
-    }
-
-    fn add(&self, count: usize) -> Result {
-        let mut store = self.open()?;
-        for from in (0..count).step_by(BATCH * 5) {
-            let jobs = (from..count.min(from + BATCH * 5)).map(|_| definition()).collect();
-            store.execute(&[Command::Add { queue: "q".into(), jobs }], Utc::now())?.remove(0)?;
-        }
-        Ok(())
-    }
-
-    /// Runs all jobs once, as a worker records it; each prints this.
-    fn run_all(&self, printed: &str) -> Result {
-        let mut store = self.open()?;
-        let worker = join(store.as_mut())?;
-        let ids: Vec<JobId> = store
-            .load()?
-            .queue(&"q".into())
-            .map_or_else(Vec::new, |queue| queue.pending.iter().chain(&queue.finished).copied().collect());
-        for ids in ids.chunks(BATCH) {
-            let requests = ids.iter().map(|id| Command::Run { job: *id, force: false });
-            let claims = ids.iter().map(|_| Command::Claim { worker, queues: None });
-            let commands: Vec<Command> = requests.chain(claims).collect();
-            let mut ends = Vec::new();
-            for result in store.execute(&commands, Utc::now())? {
-                for event in result? {
-                    if let Event::Started { job, run, .. } = event {
-                        print(store.as_ref(), run.id, printed)?;
-                        let report = RunReport::new(Outcome::Succeeded);
-                        ends.push(Command::EndRun { job, run: run.id, report, on_failure: None });
-                    }
-                }
-            }
-            for result in store.execute(&ends, Utc::now())? {
-                result?;
-            }
-        }
-        store.execute(&[Command::Leave { worker, queues: None }], Utc::now())?.remove(0)?;
-        Ok(())
-    }
-
-    /// Changes the retention of the queue.
-    fn keep(store: &mut dyn Store, retention: Retention) -> Result {
-        let settings = QueueSettings { retention, ..QueueSettings::default() };
-        let queues = vec![DesiredQueue { id: QueueId::from("q"), settings, jobs: Vec::new() }];
-        let desired = DesiredState { version: "keep".to_owned(), queues, ..DesiredState::default() };
-        store.execute(&[Command::Reconcile(Box::new(desired))], Utc::now())?.remove(0)?;
-        Ok(())
-    }
-
-    fn checkpoint(&self) -> Result {
-        let db = rusqlite::Connection::open(self.state().database())?;
-        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
-        run(&mut Program::new("sync"))
+        kept_site::state(self.path())
     }
 }
 
-fn definition() -> Arc<Definition> {
-    Arc::new(Definition::new(Script::shell("true")))
-}
-
-fn join(store: &mut dyn Store) -> Result<WorkerId> {
-    let join = Command::Join { host: "bench".to_owned(), pid: 1, queues: None, options: WorkerOptions::default() };
-    match store.execute(&[join], Utc::now())?.remove(0)?.first() {
-        Some(Event::WorkerJoined { worker }) => Ok(worker.id),
-        _ => Err("no worker".into()),
-    }
-}
-
-fn print(store: &dyn Store, run: RunId, printed: &str) -> Result {
-    if !printed.is_empty() {
-        let mut log = store.log_writer(run, 1 << 20);
-        log.write(Stream::Out, printed.as_bytes(), Utc::now())?;
-        log.finish()?;
-    }
+/// Changes the retention of the queue.
+fn keep(store: &mut dyn Store, retention: Retention) -> Result {
+    let settings = QueueSettings { retention, ..QueueSettings::default() };
+    let queues = vec![DesiredQueue { id: QueueId::from("kept"), settings, jobs: Vec::new() }];
+    let desired = DesiredState { version: "keep".to_owned(), queues, ..DesiredState::default() };
+    store.execute(&[Command::Reconcile(Box::new(desired))], Utc::now())?.remove(0)?;
     Ok(())
 }
 
@@ -318,11 +306,6 @@ fn disk_usage(state: &StateDir) -> Result<u64> {
         Ok(sum)
     }
     add(state.path())
-}
-
-fn run(command: &mut Program) -> Result {
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }
 
 fn millis(time: Duration) -> f64 {

@@ -7,16 +7,20 @@ use std::env;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write};
-use std::num::NonZero;
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::CommandBuilder;
+use screen_process::ScreenProcess;
 use tempfile::TempDir;
+
+#[path = "support/kept_site.rs"]
+mod kept_site;
+#[path = "support/screen_process.rs"]
+mod screen_process;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -31,8 +35,6 @@ const KEY_INTERVAL: Duration = Duration::from_millis(20);
 /// The scripts of the four jobs: usual lines; two bytes per line; and one write per line, which saturates the processors.
 const FLOODS: [(&str, &str); 3] =
     [("P4", "yes what a flood prints"), ("P4-short", "yes"), ("P4-shell", "while :; do echo x; done")];
-/// Longer than any step takes unless it hangs.
-const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn main() -> Result {
     let selected: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -50,8 +52,13 @@ fn main() -> Result {
 }
 
 fn start_idle_and_memory() -> Result {
-    for (jobs, first_frame, memory) in [(1_000, 20, 15), (100_000, 120, 80)] {
-        let folder = site("", jobs)?;
+    for (jobs, first_frame, memory) in [(1_000, 20, 15), (100_000, 120, 80), (1_000_000, 400, 400)] {
+        // A file of a million jobs would be too long.
+        let folder = if jobs > 100_000 {
+            SiteFolder::Kept(kept_site::kept_site(jobs, 0)?)
+        } else {
+            SiteFolder::New(site("", jobs)?)
+        };
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             times.push(ScreenProcess::open(folder.path())?.first_frame);
@@ -125,6 +132,22 @@ fn site(first: &str, jobs: usize) -> Result<TempDir> {
     if status.success() && synced.success() { Ok(folder) } else { Err(format!("setlist status: {status}").into()) }
 }
 
+/// The folder of a site.
+enum SiteFolder {
+    New(TempDir),
+    /// One that is kept for later benches.
+    Kept(PathBuf),
+}
+
+impl SiteFolder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::New(folder) => folder.path(),
+            Self::Kept(folder) => folder,
+        }
+    }
+}
+
 /// A worker in the foreground. Dropping it stops its jobs and terminates it.
 struct ForegroundWorker(std::process::Child);
 
@@ -135,48 +158,7 @@ impl Drop for ForegroundWorker {
     }
 }
 
-/// A program in its own pseudo-terminal; killed when dropped.
-struct ScreenProcess {
-    child: Box<dyn Child + Send + Sync>,
-    keys: Box<dyn Write + Send>,
-    output: Receiver<Vec<u8>>,
-    parser: vt100::Parser,
-    first_frame: Duration,
-    _terminal: Box<dyn MasterPty + Send>,
-}
-
 impl ScreenProcess {
-    fn open(folder: &Path) -> Result<Self> {
-        let mut command = CommandBuilder::new(SETLIST);
-        command.cwd(folder);
-        let start = Instant::now();
-        let mut screen = Self::start(command)?;
-        screen.wait_for_text("Pending")?;
-        screen.first_frame = start.elapsed();
-        Ok(screen)
-    }
-
-    /// Starts a program in a terminal.
-    fn start(mut command: CommandBuilder) -> Result<Self> {
-        let size = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size)?;
-        command.env("TERM", "xterm-256color");
-        let (mut reader, keys) = (pair.master.try_clone_reader()?, pair.master.take_writer()?);
-        let (sender, output) = channel();
-        thread::spawn(move || {
-            let mut buffer = vec![0; 64 << 10];
-            while let Ok(len @ 1..) = reader.read(&mut buffer) {
-                if sender.send(buffer[..len].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
-        let child = pair.slave.spawn_command(command)?;
-        let (rows, cols) = NonZero::new(size.rows).zip(NonZero::new(size.cols)).ok_or("empty terminal")?;
-        let (parser, first_frame) = (vt100::Parser::new(rows, cols, 0), Duration::ZERO);
-        Ok(Self { child, keys, output, parser, first_frame, _terminal: pair.master })
-    }
-
     /// Presses keys and waits for the text that each one makes it show. Returns the median and the 99th percentile in
     /// milliseconds.
     fn key_latency<const N: usize>(
@@ -195,15 +177,6 @@ impl ScreenProcess {
         }
         times.sort();
         Ok((milliseconds(times[KEY_COUNT / 2]), milliseconds(times[KEY_COUNT * 99 / 100])))
-    }
-
-    /// Waits until the text is on the screen.
-    fn wait_for_text(&mut self, text: &str) -> Result {
-        while !self.parser.screen().contents().contains(text) {
-            let drawn = self.output.recv_timeout(STEP_TIMEOUT)?;
-            self.parser.process(&drawn);
-        }
-        Ok(())
     }
 
     /// Reads the output so far; returns how many bytes it has.
@@ -232,13 +205,6 @@ impl ScreenProcess {
 
     fn pid(&self) -> u32 {
         self.child.process_id().unwrap_or_default()
-    }
-}
-
-impl Drop for ScreenProcess {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
