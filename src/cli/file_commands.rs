@@ -145,7 +145,7 @@ fn needs_worker(plan: &DesiredState) -> bool {
 fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut warnings = Vec::new();
-    let outputs = all_outputs(desired);
+    let (outputs, mut matrices) = (all_outputs(desired), HashSet::new());
     for job in desired.queues.iter().flat_map(|queue| queue.jobs.iter().map(move |job| (queue, job))) {
         let (queue, definition) = job;
         let Call::Script(script) = &definition.call else { continue };
@@ -159,6 +159,10 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
                     "{variable} in `{field}` is shown as it is; only `${{matrix.NAME}}` is replaced, in a job with a `matrix`, and `${{item}}` with `for_each`"
                 ));
             }
+        }
+        // Of the jobs of a matrix, the first stands for all.
+        if definition.matrix.as_ref().is_some_and(|matrix| matrices.insert((&queue.id, &matrix.entry))) {
+            unfilled_value(definition).into_iter().for_each(&mut add);
         }
         if let Some(cwd) = script.exec.cwd.as_deref().filter(|cwd| !absolute(folder, cwd).is_dir()) {
             add(format!("the working directory {} does not exist", cwd.display()));
@@ -191,6 +195,15 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
     warnings.truncate(MAX_WARNINGS);
     warnings.extend((more > 0).then(|| count_noun(more, "more warning")));
     warnings
+}
+
+/// A parameter of a matrix that is named as a shell would, in a command that no shell reads.
+fn unfilled_value(definition: &Definition) -> Option<String> {
+    let (Call::Script(script), Some(matrix)) = (&definition.call, &definition.matrix) else { return None };
+    let (Program::Command(words), false) = (&script.program, matrix.is_item) else { return None };
+    let is_named = |name: &str| words.iter().any(|word| word.contains(&format!("${{{name}}}")));
+    let (name, _) = matrix.values.iter().find(|(name, _)| is_named(name))?;
+    Some(format!("${{{name}}} in `command` is passed as it is; did you mean `${{matrix.{name}}}`?"))
 }
 
 /// The patterns of what the jobs of the file make.

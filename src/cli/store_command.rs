@@ -39,7 +39,9 @@ pub(super) fn run(command: &StoreCommand) -> Result<ExitStatus, CliError> {
         }
     };
     let CopyReport { jobs, runs, output, hash } = copied.map_err(|error| match error {
-        CopyError::Store(StoreError::NotEmpty { .. }) => CliError::Usage(error.to_string()),
+        CopyError::Store(StoreError::NotEmpty { .. } | StoreError::NothingToCopy { .. }) => {
+            CliError::Usage(error.to_string())
+        }
         CopyError::Store(error) => error.into(),
         error => CliError::Usage(format!("{}: {error}", text::sanitize_line(from))),
     })?;

@@ -53,6 +53,9 @@ impl Drop for ScratchFolder {
 
 /// Copies the site in a folder to a server, and compares the two.
 pub fn copy_to_server(from: &StateDir, to: &ServerAddress) -> Result<CopyReport, CopyError> {
+    if !from.database().exists() {
+        return Err(StoreError::NothingToCopy { path: from.path().to_owned() }.into());
+    }
     check_state_dir(from.path())?;
     let mut source = SqliteStore::open_to_read(from)?;
     refuse_workers(&mut source)?;

@@ -191,6 +191,12 @@ pub enum StoreError {
         /// The store.
         store: String,
     },
+    /// A site is to be copied from a folder without one.
+    #[error("{} holds no state of a site: name the folder of a jobs.yaml that was used already, or that of its state", path.display())]
+    NothingToCopy {
+        /// The folder of the state.
+        path: PathBuf,
+    },
     /// A copy of a site was interrupted.
     #[error("{store} is an incomplete copy of a site: copy it again, to another site name or folder")]
     IncompleteCopy {

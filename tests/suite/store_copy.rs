@@ -58,6 +58,14 @@ fn on_server(site: &TempSite, address: &ServerAddress, args: &[&str]) -> super::
 }
 
 #[test]
+fn a_folder_without_a_state_is_named() {
+    let site = TempSite::with("queues: {}");
+    let output = site.run(&["store", "copy", ".", "postgres://127.0.0.1:1/none"]);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains(".setlist holds no state of a site"), "{}", output.stderr);
+}
+
+#[test]
 fn a_site_is_copied_to_a_server_and_back() {
     let Some(address) = postgres_server::new_site() else { return };
     let site = site();

@@ -94,6 +94,19 @@ fn variables_in_texts_that_people_read_are_warned_of() {
 }
 
 #[test]
+fn a_parameter_that_a_command_names_as_a_shell_would_is_warned_of() {
+    let job = "{id: train, command: [train, '--rate=${rate}', '${other}'], matrix: {size: [1], rate: [2, 3]}}";
+    let output = TempSite::with(&format!("queues: {{q: [{job}]}}\n")).run(&["check"]);
+    assert_eq!(output.code, Some(0));
+    let warnings: Vec<&str> = output.stderr.lines().collect();
+    let expected = "${rate} in `command` is passed as it is; did you mean `${matrix.rate}`?";
+    assert!(matches!(warnings[..], [warning] if warning.ends_with(expected)), "{output:?}");
+    // A shell has it as a variable.
+    let site = TempSite::with("queues: {q: [{id: train, run: 'echo ${rate}', matrix: {rate: [2, 3]}}]}\n");
+    assert_eq!(site.run(&["check"]).stderr, "");
+}
+
+#[test]
 fn an_unknown_queue_gets_the_list_of_queues() {
     let site = TempSite::with(SITE);
     let output = site.run(&["status", "nope"]);
