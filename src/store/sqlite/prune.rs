@@ -394,7 +394,9 @@ impl Pace {
 
     fn adjust(&mut self, took: Duration) {
         if took > TRANSACTION_TIME {
-            self.rows = (self.rows / 2).max(*ROWS_PER_TRANSACTION.start());
+            let times_too_long = took.as_micros().div_ceil(TRANSACTION_TIME.as_micros());
+            let fitting = self.rows / usize::try_from(times_too_long).unwrap_or(usize::MAX);
+            self.rows = fitting.max(*ROWS_PER_TRANSACTION.start());
         } else if took < TRANSACTION_TIME / 2 {
             self.rows = (self.rows * 2).min(*ROWS_PER_TRANSACTION.end());
         }
@@ -408,7 +410,7 @@ mod tests {
     #[test]
     fn transactions_shrink_when_they_take_long_and_grow_when_they_are_fast() {
         let mut pace = Pace::default();
-        for (millis, rows) in [(20, 32), (7, 32), (30, 32), (1, 64), (4, 64), (3, 128), (9, 64)] {
+        for (millis, rows) in [(20, 32), (7, 32), (1, 64), (4, 64), (3, 128), (3, 256), (9, 128), (30, 32)] {
             pace.adjust(Duration::from_millis(millis));
             assert_eq!(pace.rows, rows);
         }
