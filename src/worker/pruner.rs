@@ -76,8 +76,8 @@ impl Pruner {
 fn log_result(result: Result<PruneReport, StoreError>) {
     match result {
         Ok(pruned) if pruned.is_empty() => {}
-        Ok(PruneReport { jobs, runs, bytes, .. }) => { {
-            tracing::info!(jobs, runs, bytes, "pruned finished jobs and old runs")
+        Ok(PruneReport { jobs, runs, bytes, .. }) => {
+            tracing::info!(jobs, runs, bytes, "pruned finished jobs and old runs");
         }
         Err(error) => tracing::error!(%error, "can't prune finished jobs and old runs"),
     }
