@@ -175,7 +175,7 @@ fn end_to_notice(tools: &[Tool]) -> Result {
         // On the screen, one more job has finished: those above and these, and the first.
         bench.forget_jobs()?;
         bench.request(Tool::Setlist, JOB_TIME)?.wait()?;
-        screen.wait_for_text(&format!("Finished {}", 2 * round + 3))?;
+        screen.wait_for_text(&format!("all {} jobs finished", 2 * round + 3))?;
         let shown = now()?;
         on_screen.push(shown.saturating_sub(bench.wait_for_jobs(1)?[0].1));
     }
@@ -190,7 +190,7 @@ struct Bench(TempDir);
 impl Bench {
     fn new() -> Result<Self> {
         let bench = Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?);
-        bench.write_file("queues: {q: {jobs: []}}\n")?;
+        bench.write_file("queues: {adhoc: {jobs: []}}\n")?;
         bench.run(&mut bench.setlist(&["status"]))?;
         bench.run(&mut Command::new("sync"))?;
         Ok(bench)
