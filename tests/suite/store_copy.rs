@@ -60,7 +60,7 @@ fn on_server(site: &TempSite, address: &ServerAddress, args: &[&str]) -> super::
 #[test]
 fn a_folder_without_a_state_is_named() {
     let site = TempSite::with("queues: {}");
-    let output = site.run(&["store", "copy", ".", "postgres://127.0.0.1:1/none"]);
+    let output = site.run(&["store", "copy", ".", "postgres://u@127.0.0.1:1/none?site=a"]);
     assert_eq!(output.code, Some(2));
     assert!(output.stderr.contains(".setlist holds no state of a site"), "{}", output.stderr);
 }
