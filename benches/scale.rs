@@ -223,7 +223,13 @@ fn beside(repeat: &Loop<'_>, work: &dyn Fn() -> Result) -> Result<Duration> {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..READERS {
-            scope.spawn(|| while !is_over.load(Ordering::Relaxed) && repeat(&is_over).is_ok() {});
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    if repeat(&is_over).is_err() {
+                        break;
+                    }
+                }
+            });
         }
         thread::sleep(Duration::from_millis(500));
         let result = median_of(work);
