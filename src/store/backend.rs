@@ -230,6 +230,14 @@ pub trait Store: Send {
         Ok(JobListPage { jobs: jobs.copied().collect(), state, next: None })
     }
 
+    /// What a screen shows first of a site with at least `min_jobs` jobs: the whole lists of all queues, but of the jobs only
+    /// those that are visible: at the ends of the lists of one queue (by default the first), with what they and the status of
+    /// queues depend on. `None` if the site has fewer jobs, or if the whole site is loaded as fast.
+    fn load_first_rows(&mut self, queue: Option<&QueueId>, min_jobs: usize) -> Result<Option<SiteState>, StoreError> {
+        let _ = (queue, min_jobs);
+        Ok(None)
+    }
+
     /// The tags of all jobs.
     fn job_tags(&mut self) -> Result<BTreeSet<String>, StoreError> {
         Ok(self.load()?.jobs().flat_map(|job| job.definition.tags.iter().cloned()).collect())

@@ -78,12 +78,18 @@ const KEY_BURST: Duration = Duration::from_millis(2);
 /// How many messages are handled at most before the next frame.
 const MAX_MESSAGES_PER_FRAME: usize = 2_048;
 
+/// A site with at least so many jobs takes longer to load than a key may take.
+const LONG_SITE: usize = 20_000;
+
 /// Runs the screen until it closes. The terminal is restored on every way out.
 pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
     let ScreenParams { mut store, paths, queue, file_error, settings, is_linear } = params;
     let file = paths.file.clone();
-    let site_state = store.load()?;
-    let seq = site_state.seq();
+    // A long site is drawn before all of it is loaded.
+    let first_rows = store.load_first_rows(queue.as_ref(), LONG_SITE)?;
+    let is_whole = first_rows.is_none();
+    let site_state = first_rows.map_or_else(|| store.load(), Ok)?;
+    let mut seq = site_state.seq();
     let missing_queue = queue.as_ref().filter(|queue| site_state.queue(queue).is_none()).cloned();
     let file_version = site_state.file_version().map(str::to_owned);
     let copy = Site::with_state(site_state, file.display().to_string());
@@ -99,6 +105,11 @@ pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
     }
     // The first frame doesn't wait for anything else.
     terminal.draw(|frame| screen.draw(frame, clock::now()))?;
+    if !is_whole {
+        let site_state = store.load()?;
+        seq = site_state.seq();
+        let _ = sender.send(Message::SiteLoaded(Box::new(site_state)));
+    }
     let output_grown = Coalescer::default();
     let worker_paths = paths.clone();
     let ensure_worker = Box::new(move |store: &mut dyn Store| site::ensure_worker(store, &worker_paths));

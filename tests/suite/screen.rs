@@ -18,6 +18,7 @@ mod job_progress;
 mod keys;
 mod list_room;
 mod log_search;
+mod long_site;
 mod marks;
 mod mouse;
 mod notifications;

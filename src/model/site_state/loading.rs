@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Counters, JobTable, QueueState, SiteState, compare_in_list, counts_as_failed};
 use crate::model::queue_index::QueueIndex;
 use crate::model::{
-    DueRecord, Job, JobId, NeededState, PoolSizes, QueueId, QueueInfo, RemovalReason, ScheduleTarget, WorkerInfo,
+    DueRecord, Job, JobId, NeededState, Phase, PoolSizes, QueueId, QueueInfo, RemovalReason, ScheduleTarget, WorkerInfo,
 };
 
 impl SiteState {
@@ -68,6 +68,13 @@ impl SiteState {
         self.file_version = file_version;
         self.pools = pools;
         self.counters = counters;
+    }
+
+    /// Sets a list of a queue of which only some jobs are loaded, and how many of the queue's finished jobs have failed.
+    pub fn set_list(&mut self, queue: &QueueId, phase: Phase, jobs: Vec<JobId>, failed: usize) {
+        let queue = self.queues.entry(queue.clone()).or_default();
+        *queue.jobs_in_mut(phase) = jobs.into();
+        queue.failed = failed;
     }
 
     /// Removes jobs from their queues that were removed before the site was loaded.

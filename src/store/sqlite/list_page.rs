@@ -8,9 +8,12 @@ use super::columns::{Json, Nanos, StateCode};
 use super::job_rows::{self, select_jobs};
 use super::tx_state::TxState;
 use super::{load, queries};
-use crate::model::{Job, JobId, JobState, Phase, QueueId, RunId, SiteState, jobs_ahead};
+use crate::model::{Job, JobId, JobState, Phase, QueueId, QueueInfo, RunId, SiteState, jobs_ahead};
 use crate::store::backend::{JobListPage, LISTED_PHASES, ListPosition};
 use crate::store::error::CorruptData;
+
+/// How many jobs are loaded of each end of a list for the first frame of a screen: more than are visible.
+const FIRST_ROWS: usize = 256;
 
 /// The jobs of a page by id.
 type Jobs = BTreeMap<JobId, Box<Job>>;
@@ -46,6 +49,38 @@ pub(super) fn list_page(
     let mut state = SiteState::from_jobs(jobs.len(), jobs.into_values().map(Ok::<_, rusqlite::Error>))?;
     load::add_site_info(snapshot, &mut state, queries::queues(snapshot)?, queries::counters(snapshot)?)?;
     Ok(JobListPage { state, jobs: listed, next })
+}
+
+/// The lists of all queues, the jobs that the status of queues depends on, and those at the ends of the lists of one queue.
+/// `None` if there are fewer jobs than `min_jobs`.
+pub(super) fn first_rows(snapshot: &Connection, shown: Option<&QueueId>, min_jobs: usize) -> Result<Option<SiteState>> {
+    let counts = queries::job_counts(snapshot)?;
+    if counts.values().map(|queue| queue.pending + queue.running + queue.finished).sum::<usize>() < min_jobs {
+        return Ok(None);
+    }
+    let queues = queries::queues(snapshot)?;
+    let shown = shown.or(queues.first().map(|queue| &queue.id));
+    let (mut jobs, mut lists) = (Jobs::new(), Vec::new());
+    // The tabs show the status of all queues.
+    jobs.extend(queries::jobs_of_status(snapshot)?.into_iter().map(|job| (job.id, job.into())));
+    for QueueInfo { id, .. } in &queues {
+        for phase in LISTED_PHASES {
+            let ids = next_ids(snapshot, id, phase, None, usize::MAX)?;
+            if shown == Some(id) {
+                load_jobs(snapshot, &ids[..ids.len().min(FIRST_ROWS)], &mut jobs)?;
+                load_jobs(snapshot, &ids[ids.len().saturating_sub(FIRST_ROWS)..], &mut jobs)?;
+            }
+            lists.push((id.clone(), phase, ids));
+        }
+    }
+    add_context(snapshot, &mut jobs)?;
+    let mut state = SiteState::from_jobs(jobs.len(), jobs.into_values().map(Ok::<_, rusqlite::Error>))?;
+    load::add_site_info(snapshot, &mut state, queues, queries::counters(snapshot)?)?;
+    for (queue, phase, ids) in lists {
+        let failed = counts.get(&queue).map_or(0, |counts| counts.failed);
+        state.set_list(&queue, phase, ids, failed);
+    }
+    Ok(Some(state))
 }
 
 /// The tags of all jobs.

@@ -64,6 +64,11 @@ impl Store for SqliteStore {
         self.read(|snapshot| list_page::list_page(snapshot, queues, from, limit))
     }
 
+    fn load_first_rows(&mut self, queue: Option<&QueueId>, min_jobs: usize) -> Result<Option<SiteState>, StoreError> {
+        self.check_in_place()?;
+        self.read(|snapshot| list_page::first_rows(snapshot, queue, min_jobs))
+    }
+
     fn job_tags(&mut self) -> Result<BTreeSet<String>, StoreError> {
         Ok(self.read(|snapshot| list_page::job_tags(snapshot))?.into_iter().collect())
     }

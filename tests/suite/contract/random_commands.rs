@@ -9,14 +9,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use ratatui::layout::Size;
 use rusqlite::{Connection, Row};
 use setlist::model::{
     Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, DuePage, Exit, Expectation, Failure,
     FailureKind, Growth, Interruptions, Job, JobId, JobRef, MissedPolicy, Need, NeedCounts, NeededState, NotBefore,
-    OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, Recurrence,
-    Reservation, Retention, RetryOn, RetryPolicy, RetryScale, RunId, RunReport, Schedule, SchedulingOptions, Script,
-    Site, SiteState, SkipKind, SourceState, StateReader, StopSignal, TreeUsage, Usage, WorkerId, WorkerInfo,
-    WorkerOptions,
+    OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, QueueState,
+    Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RetryScale, RunId, RunReport, Schedule,
+    SchedulingOptions, Script, Site, SiteState, SkipKind, SourceState, StateReader, StopSignal, TreeUsage, Usage,
+    WorkerId, WorkerInfo, WorkerOptions,
 };
 use setlist::store::{JobName, ListPosition, MemoryStore, SqliteStore, Store};
 use tempfile::TempDir;
@@ -26,6 +27,7 @@ use super::pools::held_units;
 use super::requests::requested_by;
 use super::{BackendSite, StateDir, at};
 use crate::rng::cases;
+use crate::screen::harness::first_frame;
 
 /// A command whose state-dependent parts, such as the run of a report, are chosen when it is executed.
 #[derive(Clone, Debug)]
@@ -483,6 +485,32 @@ pub(super) fn list_pages_equal_the_whole(
     prop_assert_eq!(listed, expected);
     let tags = whole.jobs().flat_map(|job| job.definition.tags.iter().cloned()).collect::<BTreeSet<_>>();
     prop_assert_eq!(store.job_tags().unwrap(), tags);
+    for shown in queues.iter().map(Some).chain([None]) {
+        let Some(part) = store.load_first_rows(shown, 0).unwrap() else { continue };
+        first_rows_equal_the_whole(part, &whole, shown, now)?;
+    }
+    Ok(())
+}
+
+/// What a screen shows first has the lists of the whole site, and looks like it.
+fn first_rows_equal_the_whole(
+    part: SiteState,
+    whole: &SiteState,
+    shown: Option<&QueueId>,
+    now: DateTime<Utc>,
+) -> Result<(), TestCaseError> {
+    let lists = |state: &SiteState| {
+        let of_queue = |(id, queue): (&QueueId, &QueueState)| (id.clone(), queue.clone());
+        state.queues().into_iter().map(of_queue).collect::<Vec<_>>()
+    };
+    prop_assert_eq!(lists(&part), lists(whole));
+    prop_assert_eq!((part.seq(), part.file_version()), (whole.seq(), whole.file_version()));
+    for job in part.jobs() {
+        prop_assert_eq!(Some(job), whole.job(job.id));
+    }
+    let size = Size { width: 120, height: 40 };
+    let [first, later] = [part, whole.clone()].map(|state| first_frame(state, shown, size, now));
+    prop_assert!(first == later, "of {shown:?}:\n{first:?}\n{later:?}");
     Ok(())
 }
 

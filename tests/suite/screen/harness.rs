@@ -13,8 +13,8 @@ use ratatui::layout::Size;
 use ratatui::{Frame, Terminal};
 use setlist::model::{
     Command, Definition, DesiredQueue, DesiredState, Event, ExecOptions, Failure, FailureKind, HookResult, JobId,
-    Outcome, Phase, QueueId, QueueSettings, RunId, RunReport, Script, Site, Stream, Value, WindowSize, WorkerId,
-    WorkerOptions,
+    Outcome, Phase, QueueId, QueueSettings, RunId, RunReport, Script, Site, SiteState, Stream, Value, WindowSize,
+    WorkerId, WorkerOptions,
 };
 use setlist::store::log::{LogReader, LogWriter};
 use setlist::store::{MemoryStore, Store};
@@ -100,6 +100,28 @@ pub(crate) fn failed(message: &str) -> Outcome {
     Outcome::Failed(Failure { kind: FailureKind::Exit, message: message.to_owned() })
 }
 
+fn settings(appearance: Appearance, keymap: Keymap, hints: FirstHints) -> ScreenSettings {
+    ScreenSettings {
+        appearance,
+        site_name: "~/app".to_owned(),
+        file: "/app/jobs.yaml".into(),
+        keymap,
+        notifications: NotificationSettings { failed: true, drained: true },
+        captures_mouse: true,
+        hints,
+        local: |at| at.naive_utc(),
+    }
+}
+
+/// The first frame of a screen with this state of a site.
+pub(crate) fn first_frame(state: SiteState, queue: Option<&QueueId>, size: Size, now: DateTime<Utc>) -> Buffer {
+    let settings = settings(Appearance::new(Palette::Dark, false), Keymap::default(), FirstHints::none());
+    let mut screen = Screen::new(settings, Site::with_state(state, "/app/jobs.yaml"), queue, size);
+    let mut terminal = Terminal::new(TestBackend::new(size.width, size.height)).unwrap();
+    terminal.draw(|frame| _ = screen.draw(frame, now)).unwrap();
+    terminal.backend().buffer().clone()
+}
+
 impl ScreenHarness {
     /// A screen of `width` x `height` cells that shows these queues.
     pub(crate) fn new(queues: Vec<DesiredQueue>, width: u16, height: u16) -> Self {
@@ -143,16 +165,7 @@ impl ScreenHarness {
             Ok(())
         });
         let store_thread = StoreThread::new(Box::new(store.clone()), state.seq(), spawn_worker, sender);
-        let settings = ScreenSettings {
-            appearance,
-            site_name: "~/app".to_owned(),
-            file: "/app/jobs.yaml".into(),
-            keymap,
-            notifications: NotificationSettings { failed: true, drained: true },
-            captures_mouse: true,
-            hints,
-            local: |at| at.naive_utc(),
-        };
+        let settings = settings(appearance, keymap, hints);
         let screen = Screen::new(settings, Site::with_state(state, "/app/jobs.yaml"), None, size);
         let mut harness = Self {
             store,
