@@ -73,28 +73,33 @@
 //! | a page of the screen (timeline, history, needs, results, workers) | `tui/page.rs` (which there are), the state of each in a file of `tui`, drawn by the file of the same name in `tui/view`; the runs of a period: `store/sqlite/run_spans.rs` |
 //! | a colour or a theme | `tui/theme.rs`; colours of the user: `tui/role_colors.rs` |
 //! | why a key does nothing now | `tui/actions` |
-//! | a field of a job | read by `definition/fields.rs`, and `inherited_fields.rs` or `job.rs`; kept in `model/exec_options.rs` or `scheduling_options.rs`; written back by `definition/save/entry.rs`; shown by `tui/view/job_details.rs` and `cli/inspect.rs`; an option of `add` in `cli/job_option_args.rs` and `job_options.rs` |
+//! | a field of a job | read by `definition/fields.rs`, and `inherited_fields.rs` or `job.rs`; kept in `model/exec_options.rs` or `scheduling_options.rs`; written back by `definition/save/entry.rs`; shown by `tui/view/job_details.rs` and `cli/show.rs`; an option of `add` in `cli/job_option_args.rs` and `job_options.rs`; described in `cli/help/jobs.yaml.md` |
 //! | which files `jobs.yaml` includes, and what wins | `definition/include.rs`; watched by `site/file_watch.rs` |
 //! | an error of `jobs.yaml` | the file of `definition` that reads the field; `definition/yaml_errors.rs` for syntax |
-//! | a reason why a job waits | `model/wait_reason.rs` |
+//! | a reason why a job waits | `model/wait_reason.rs` (found and worded), `explanation.rs`; what makes it wait: `WaitConditions` in `model/job.rs`, `next_job.rs`, `pool_turns.rs`, `worker_match.rs` |
 //! | why a command is refused | `model/command.rs` (`Refusal`), `model/decide.rs` |
 //! | an event | `model/event.rs`; applied in `model/job_transitions.rs` or `site_state.rs`, and in `store/sqlite/apply.rs` and `store/postgres/row_changes.rs`; those of schedules in `model/site_state/schedules.rs` and `store/sqlite/apply_schedules.rs`; whether it can end the work of a queue: `model/propagate.rs` (`can_end_queue`) |
-//! | a message of the screen | `tui/reply_text.rs` (results of actions), `tui/view` (what is drawn) |
-//! | a message of a command | the file of the command in `cli`; how it waits or retries: `cli/job_commands.rs` |
+//! | a message of the screen | `tui/reply_text.rs` (what the store answered), `tui/actions` and `tui/output_pane.rs` (why a key does nothing), `tui/view` (what is drawn); how long it is shown: `tui/status_line.rs` |
+//! | a message of a command | the file of the command in `cli`, or `cli/error.rs`; why the store refused it: `model/command.rs`; how it waits or retries: `cli/job_commands.rs` |
 //! | a queue without a worker, on the screen | `tui/view/header.rs`, `message_line.rs`, `idle_reason.rs` |
 //! | what happens at a due time | `model/due_times.rs` (decided), `due_outcomes.rs` (how its run ended), `recurrence.rs` (when) |
 //! | the delay of retries | `model/retry.rs` |
 //! | the environment of a job | `runner/variables.rs` (order), `worker/setlist_variables.rs` (`SETLIST_…`), `worker/environment_cache.rs` (the user's) |
 //! | what running jobs use | `runner/live_usage.rs`, `site/run_usage.rs`; shown by `tui/run_usage.rs` and `cli/usage_now.rs` |
 //! | signals of cancel, kill and timeout | `runner/run_process.rs` |
-//! | when a worker exits | `worker/event_loop.rs` |
+//! | when a worker exits | `worker/event_loop.rs`; whether it may: `leave` in `model/decide.rs` |
+//! | a worker that was suspended or cut off | how others find out: `site/reap.rs`, `store/postgres/leases.rs` (how long a lease lasts: `store/backend.rs`), `store/reservation_lock.rs`; what it does when it is back: `worker/event_loop/site_events.rs`, `cli/worker.rs` |
+//! | the items of `for_each` | `definition/items.rs` (read), `item_data.rs` (their keys), `item_sources.rs` (files and lines), `returned_items.rs` (values of jobs) |
+//! | patterns of files | `model/file_pattern.rs` (what matches); found by `definition/file_glob.rs` (`for_each`) and `runner/sources/file_walk.rs` (`sources`, `outputs`) |
+//! | `store copy` | `site/store_copy.rs` (between which stores), `store/transfer.rs`, `store/site_export.rs` (what is copied and compared) |
 //! | when the needs of a job are met | `model/needed_state.rs`; counted in `model/need_index.rs` and `store/sqlite/need_rows.rs` |
 //! | retention | `model/queue_settings.rs`, `model/decide.rs` (jobs), `store/sqlite/prune.rs` and `store/postgres/prune.rs` (runs), `store/log/deletion.rs` (output), `worker/pruner.rs`, `worker/trusted_clock.rs` |
-//! | a column or format of the output | `cli/inspect.rs` and `cli/list.rs` (text), `cli/json_records.rs` (JSON) |
-//! | where output is kept | `store/log` (files), `store/sqlite/output_rows.rs` (that of ended runs, if it is small) |
+//! | a column or format of the output | `cli/status.rs`, `show.rs` and `list.rs` (text), `json_records.rs` (JSON); of `report`: `cli/report/mod.rs` |
+//! | a condition of `status --check` | `cli/status_check.rs`, `cli/help/monitoring.md` |
+//! | where output is kept | `store/log` (files); that of ended runs in `store/sqlite/output_rows.rs`, if `store/log/stored_output.rs` says that it is small |
 //! | how a command finds jobs (`queue/name`, `#7`, `@last`; `queue/*`, `--tag`, `--query`) | `cli/job_lookup.rs`; `cli/job_selection.rs` |
 //! | a form of a duration, size, count or quoted command | `text` |
-//! | another store | the trait [`store::Store`] (`store/backend.rs`), `site/open.rs`; which server has a site: `store/server_record.rs` |
+//! | another store | the trait [`store::Store`] (`store/backend.rs`), `site/open.rs`; which server has a site: `store/server_record.rs`, with the address in `store/postgres/server_address.rs` |
 //! | what happens while a server is away | `store/postgres/session.rs` (connects again), `tui/store_thread/outage.rs` (the screen), `cli/change_waiter.rs` (commands), `worker/event_loop.rs` |
 //! | what is typed into the terminal of a job | `tui/typing.rs`, `store/terminal_input.rs`; on another machine: `store/postgres/input_sender.rs`, `input_receiver.rs` |
 //! | which copy of `jobs.yaml` is in force for several machines | `site/reconcile.rs` |

@@ -5,7 +5,7 @@
 pub(super) enum ExitStatus {
     /// Everything succeeded.
     Success,
-    /// A job did not succeed, or the output can't be written.
+    /// A job did not succeed, nothing matches, something needs attention, or the output can't be written.
     JobFailed,
     /// The arguments or the file are invalid.
     Usage,

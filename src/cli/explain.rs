@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::error::CliError;
 use super::exit::ExitStatus;
-use super::inspect::slow_result;
 use super::json_records::{SlowRunRecord, command_line, write_json};
 use super::open_site::OpenSite;
 use super::run_feed::runs_of;
 use super::safe_output;
+use super::show::slow_result;
 use crate::clock;
 use crate::model::{
     Cause, ExplainedNeed, Explanation, Job, JobState, Outcome, OutcomeCondition, Phase, RunEnd, SiteState, StaleReason,
@@ -130,7 +130,7 @@ pub(super) fn explain(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitS
     site.finish(ExitStatus::Success)
 }
 
-/// What would happen to the job now, as one word and as a sentence. The words are frozen, because scripts read them.
+/// What would happen to the job now, as one word and as a sentence. Scripts read these words: they never change.
 fn verdict(job: &Job, explanation: &Explanation, files: &Files) -> (&'static str, String) {
     let is_up_to_date = matches!(files, Files::Observed(reasons) if reasons.is_empty());
     let has_conditions = job.script().is_some_and(|script| script.exec.conditions.is_some()) && !job.is_forced();

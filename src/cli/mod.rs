@@ -27,7 +27,6 @@ mod help_topics;
 mod history;
 mod import;
 mod input_args;
-mod inspect;
 mod job_args;
 mod job_commands;
 mod job_lookup;
@@ -65,11 +64,13 @@ mod screen;
 mod service;
 mod service_manager;
 mod set_command;
+mod show;
 mod show_environment;
 mod signals;
 mod site_args;
 mod site_files;
 mod start;
+mod status;
 mod status_check;
 mod store_choice;
 mod store_command;
@@ -177,9 +178,9 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
             let sites = if all { OpenSite::open_all(&site)? } else { vec![OpenSite::open_read_only(&site, &queues)?] };
             status_check::check(sites, &queues, json)
         }
-        CliCommand::Status { json, all: true, .. } => inspect::status_of_all(OpenSite::open_all(&site)?, json),
+        CliCommand::Status { json, all: true, .. } => status::status_of_all(OpenSite::open_all(&site)?, json),
         CliCommand::Status { queues, json, .. } => {
-            inspect::status(OpenSite::open_read_only(&site, &queues)?, &queues, json)
+            status::status(OpenSite::open_read_only(&site, &queues)?, &queues, json)
         }
         CliCommand::List(args) => list::list(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Results(args) => results::results(OpenSite::open_read_only(&site, &args.queues)?, &args),
@@ -189,7 +190,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
             if args.env {
                 show_environment::show(site, &job, args.reveal, args.json)
             } else {
-                inspect::show(site, &job, args.json)
+                show::show(site, &job, args.json)
             }
         }
         CliCommand::Grep(args) => {

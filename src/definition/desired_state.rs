@@ -10,8 +10,8 @@ use super::interner::Interner;
 use super::item_sources::ItemSources;
 use super::job::InheritedScope;
 use super::keep::KeepLimits;
+use super::matrix_placeholders;
 use super::pass_env;
-use super::placeholders;
 use super::pool_check;
 use super::pool_keys;
 use super::pools::{self, Pools};
@@ -19,7 +19,7 @@ use super::problems::{Problem, Problems};
 use super::queue_jobs::{self, ParsedQueue};
 use super::schedule;
 use super::spanned_value::{self, Node, NodeKind};
-use super::unique_keys;
+use super::unique_field;
 use super::unknown_fields;
 use super::value;
 use super::value_check;
@@ -91,7 +91,7 @@ pub(super) fn read_queues(
     }
     input_check::check_inputs(root, &sections, may_have_placeholders, problems);
     if interner.has_unique_keys {
-        unique_keys::check_unique_keys(root, &sections, problems);
+        unique_field::check_unique_keys(root, &sections, problems);
     }
     let queues = sections.into_iter().map(ParsedQueue::into_desired).collect();
     DesiredState {
@@ -161,7 +161,7 @@ impl LevelSettings {
 
 fn read_defaults(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> LevelSettings {
     let mut level = LevelSettings::default();
-    placeholders::reject_in_fields(node, path, problems);
+    matrix_placeholders::reject_in_fields(node, path, problems);
     for entry in value::map(node, path, "a map of fields", problems).unwrap_or_default() {
         let path = path.key(&entry.key.text);
         if !level.read_field(entry, &path, problems) {
@@ -191,7 +191,7 @@ fn read_queue(
     let is_bare_list = matches!(entry.value.kind, NodeKind::List(_));
     match &entry.value.kind {
         NodeKind::Map(entries) => {
-            placeholders::reject_in_fields(&entry.value, &path, problems);
+            matrix_placeholders::reject_in_fields(&entry.value, &path, problems);
             for entry in entries {
                 let path = path.key(&entry.key.text);
                 match QueueField::from_name(&entry.key.text) {

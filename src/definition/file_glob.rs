@@ -1,4 +1,5 @@
-//! Finds the files that match a pattern such as `in/*.mp4`, sorted.
+//! Finds the files that match a pattern of `for_each` such as `in/*.mp4`, sorted. Those of `sources` and `outputs` are found
+//! when a job runs (`runner/sources/file_walk.rs`).
 
 use std::borrow::Cow;
 use std::fs;

@@ -13,12 +13,12 @@ use super::arrivals::DEFAULT_SETTLE;
 use super::digest;
 use super::fields::ForEachField;
 use super::item_data::{ItemContent, ItemData, map_key, name_form};
-use super::item_lists;
 use super::item_placeholders::{self, INDEX, ITEM, VARIABLE};
 use super::item_sources::{ItemSource, ItemSources, MAX_ITEMS, is_ambiguous};
 use super::job_variant::{JobVariant, ValueForm, replace_variable};
 use super::placeholder::Placeholder;
 use super::problems::{Problem, Problems};
+use super::returned_items;
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::spelling::{closest_keyword, join_list, one_of, quoted};
 use super::unknown_fields;
@@ -187,7 +187,7 @@ fn read_value(
     sources: &mut ItemSources<'_>,
 ) -> Vec<ItemData> {
     let value = sources.value(queue, name);
-    let warning = match (&value, item_lists::read_list(value.as_ref())) {
+    let warning = match (&value, returned_items::read_list(value.as_ref())) {
         (Some(_), Ok(items)) if !items.is_empty() => return items,
         (Some(_), Ok(_)) => format!("{queue}/{name} returned an empty list, so this defines no jobs"),
         (None, _) => format!("{queue}/{name} has not returned a list yet; this defines jobs when it has succeeded"),

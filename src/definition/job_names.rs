@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 use unicode_width::UnicodeWidthChar;
 
-use super::placeholders;
+use super::matrix_placeholders;
 use super::spanned_value::{Node, NodeKind};
 use crate::text;
 
@@ -46,7 +46,7 @@ impl JobNames {
         if let Some((name, _)) = explicit_id(entry) {
             return Some(self.taken.get_key_value(name).map_or_else(|| name.into(), |(name, _)| Arc::clone(name)));
         }
-        let title = entry.get("title").and_then(Node::text).map(placeholders::strip);
+        let title = entry.get("title").and_then(Node::text).map(matrix_placeholders::strip);
         if let Some(title) = title.filter(|title| !title.trim().is_empty()) {
             let base = slug_of(&title);
             if !base.is_empty() {
@@ -58,7 +58,7 @@ impl JobNames {
             (None, Some(run), _) => Cow::Borrowed(run.text()?),
             (None, None, Some(Node { kind: NodeKind::List(words), .. })) => {
                 let words: Vec<Cow<'_, str>> =
-                    words.iter().filter_map(|word| Some(placeholders::strip(word.text()?))).collect();
+                    words.iter().filter_map(|word| Some(matrix_placeholders::strip(word.text()?))).collect();
                 Cow::Owned(words.join(" "))
             }
             (None, None, Some(command)) => Cow::Borrowed(command.text()?),

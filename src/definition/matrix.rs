@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::digest;
 use super::job_names::slug_of;
 use super::job_variant::{JobVariant, ValueForm, replace_variable};
+use super::matrix_placeholders;
 use super::placeholder::Placeholder;
-use super::placeholders;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::spelling::{closest_keyword, one_of, quoted};
@@ -96,7 +96,7 @@ fn read_axis(entry: &MapEntry<'_>, path: &ValuePath<'_>, problems: &mut Problems
     if key.invalid.is_some() {
         return None;
     }
-    if !placeholders::is_variable_name(&key.text) {
+    if !matrix_placeholders::is_variable_name(&key.text) {
         let problem = Problem::new(key.id, path, format!("invalid variable name {}", quoted(&key.text)));
         problems.add(problem.hint("use letters, digits and `_`, and don't start with a digit"));
     } else if key.text.starts_with("SETLIST_") {
@@ -170,7 +170,7 @@ impl JobVariant for Combination<'_> {
     }
 
     fn find_placeholder(text: &str) -> Option<Placeholder<'_>> {
-        placeholders::find_first(text)
+        matrix_placeholders::find_first(text)
     }
 
     fn resolve(
@@ -187,15 +187,15 @@ impl JobVariant for Combination<'_> {
     }
 
     fn malformed(id: u32, text: &str, path: &ValuePath<'_>) -> Problem {
-        placeholders::malformed_problem(id, text, path)
+        matrix_placeholders::malformed_problem(id, text, path)
     }
 
     fn reject_in_script(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
-        placeholders::reject_in_script(node, path, problems);
+        matrix_placeholders::reject_in_script(node, path, problems);
     }
 
     fn reject_in_id(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
-        placeholders::reject_in_id(node, path, problems);
+        matrix_placeholders::reject_in_id(node, path, problems);
     }
 }
 

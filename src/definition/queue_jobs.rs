@@ -11,8 +11,8 @@ use super::job::{InheritedScope, JobEntry};
 use super::job_names::{self, JobNames};
 use super::job_variant::{self, JobVariant};
 use super::matrix::{Combination, Matrix};
+use super::matrix_placeholders;
 use super::needs::{NeedPlace, UnresolvedNeed};
-use super::placeholders;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind};
 use super::spelling::quoted;
@@ -86,13 +86,13 @@ impl ParsedQueue {
             match fields {
                 [None, None] => self.jobs.extend(reader.read_job(node, names.name_entry(node))),
                 [Some(_), None] => {
-                    placeholders::reject_others(node, Combination::FIELD, reader.path, reader.problems);
+                    matrix_placeholders::reject_others(node, Combination::FIELD, reader.path, reader.problems);
                     let matrix = Matrix::read(node, reader.path, reader.problems);
                     let variants = matrix.as_ref().map(|matrix| (matrix.len(), matrix.combinations()));
                     self.read_variants(node, (variants, None), &mut names, &mut reader);
                 }
                 [None, Some(each)] => {
-                    placeholders::reject_others(node, Item::FIELD, reader.path, reader.problems);
+                    matrix_placeholders::reject_others(node, Item::FIELD, reader.path, reader.problems);
                     let items = Items::read(each, &reader.path.key(Item::FIELD), &self.id, sources, reader.problems);
                     let variants = items.as_ref().map(|items| (items.len(), items.iter()));
                     let producer = items.as_ref().and_then(Items::producer);
@@ -228,7 +228,7 @@ struct EntryReader<'r, 'p> {
 impl EntryReader<'_, '_> {
     /// Reads an entry that defines one job. Without a name it has nothing to run, so there is no job.
     fn read_job(&mut self, node: &Node<'_>, name: Option<Arc<str>>) -> Option<ParsedJob> {
-        placeholders::reject_in_fields(node, self.path, self.problems);
+        matrix_placeholders::reject_in_fields(node, self.path, self.problems);
         let entry = JobEntry::read(node, self.path, self.problems);
         let mut job = ParsedJob { name: name?, entry_index: self.entry_index, definition: None, needs: Vec::new() };
         if let Some(mut entry) = entry {

@@ -89,7 +89,7 @@ impl Definition {
 }
 
 impl StaleReason {
-    /// The reason as one word, as in JSON. The words are frozen, because scripts read them.
+    /// The reason as one word, as in JSON. Scripts read these words: they never change.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Forced => "forced",

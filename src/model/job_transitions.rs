@@ -23,7 +23,7 @@ impl Job {
 
     /// Ends the current run. A success records `value` and `executed`. A failure leaves `value` unchanged, and also
     /// `executed` if the job stays pending.
-    pub(crate) fn end_run(&mut self, report: &RunReport, then: AfterRun, at: DateTime<Utc>) {
+    pub(crate) fn end_run(&mut self, report: &RunReport, after_run: AfterRun, at: DateTime<Utc>) {
         if let Some(run) = &mut self.last_run {
             run.stalled = None;
             if !report.unkept_limits.is_empty() {
@@ -42,7 +42,7 @@ impl Job {
             self.value = report.value.clone().map(Box::new);
         }
         self.record_success(report, at);
-        match then {
+        match after_run {
             AfterRun::Finish => {
                 if report.outcome.skip_kind().is_none() {
                     self.executed = Some(at);
@@ -89,9 +89,9 @@ impl Job {
             Event::Approved { approval, .. } => self.apply_approval(approval),
             Event::Moved { position, .. } => self.position = *position,
             Event::Started { run, .. } => self.start_run(run.clone()),
-            Event::StopRequested { stop: how, .. } => {
+            Event::StopRequested { stop: signal, .. } => {
                 if let JobState::Running { stop, .. } = &mut self.state {
-                    *stop = Some(*how);
+                    *stop = Some(*signal);
                 }
             }
             Event::StallChanged { since, .. } => {

@@ -32,7 +32,7 @@ struct Units {
 pub(super) struct PoolTurns {
     granted: HashSet<JobId>,
     /// The first job that waits for each pool.
-    kept: HashMap<Arc<str>, JobId>,
+    first_waiting: HashMap<Arc<str>, JobId>,
 }
 
 impl Units {
@@ -129,19 +129,19 @@ impl PoolTurns {
                 waiting.push(next);
             }
         }
-        let mut turns = Self { granted: HashSet::new(), kept: HashMap::new() };
+        let mut turns = Self { granted: HashSet::new(), first_waiting: HashMap::new() };
         let mut units = Units::load(reader)?;
         while let Some(job) = take_first(&mut waiting) {
             let uses = uses_of(reader, &job)?;
-            let is_kept = uses.iter().any(|wanted| turns.kept.contains_key(&wanted.pool));
-            match units.assign_all(&uses).filter(|_| !is_kept) {
+            let is_taken = uses.iter().any(|wanted| turns.first_waiting.contains_key(&wanted.pool));
+            match units.assign_all(&uses).filter(|_| !is_taken) {
                 Some(holds) => {
                     units.hold(holds);
                     turns.granted.insert(job.id);
                 }
                 None => {
                     for PoolUse { pool, .. } in &*uses {
-                        turns.kept.entry(Arc::clone(pool)).or_insert(job.id);
+                        turns.first_waiting.entry(Arc::clone(pool)).or_insert(job.id);
                     }
                 }
             }
@@ -280,7 +280,7 @@ impl SiteState {
         let Ok(uses) = uses_of(self, job);
         let pools = uses.iter().map(|wanted| &wanted.pool);
         let before = |pool: &Arc<str>| {
-            let first = turns.kept.get(pool).filter(|first| **first != job.id)?;
+            let first = turns.first_waiting.get(pool).filter(|first| **first != job.id)?;
             Some((Arc::clone(pool), self.job(*first)?))
         };
         pools.into_iter().find_map(before)

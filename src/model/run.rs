@@ -291,7 +291,7 @@ impl Outcome {
 }
 
 impl SkipKind {
-    /// The kind as one word, as in JSON. The words are frozen, because scripts read them.
+    /// The kind as one word, as in JSON. Scripts read these words: they never change.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Needs => "needs",

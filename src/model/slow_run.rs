@@ -164,7 +164,7 @@ pub fn median<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<T> {
 }
 
 impl SlowReason {
-    /// The reason as one word, as in JSON. The words are frozen, because scripts read them.
+    /// The reason as one word, as in JSON. Scripts read these words: they never change.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Processor(..) => "processor",

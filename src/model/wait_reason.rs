@@ -169,7 +169,7 @@ impl WaitReason {
         self.is_about_needs() || *self == Self::Confirm
     }
 
-    /// The reason as one word, as in JSON. The words are frozen, because scripts read them.
+    /// The reason as one word, as in JSON. Scripts read these words: they never change, also where the name of a reason has.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Needs(_) => "needs",

@@ -15,13 +15,13 @@ use signal_hook::consts::SIGCHLD;
 
 use super::cgroup::Cgroups;
 use super::descriptor_limit::DescriptorLimit;
+use super::exit_check_throttle::ExitCheckThrottle;
 use super::invocation::not_started;
 use super::launch::{Launch, OutOfResources, Output};
 use super::pipe::OutPipe;
 use super::process_table::ProcessTable;
 use super::program_cache::ProgramCache;
 use super::read_throttle::ReadThrottle;
-use super::reap_throttle::ReapThrottle;
 use super::run_process::{LaunchLimits, LazyProcessTable, PollSource, RunCallbacks, RunProcess, StartError, start};
 use super::usage_meter::{Ended, UsageMeter, to_exit};
 use super::waker::Waker;
@@ -44,7 +44,7 @@ pub(super) struct Supervisor {
     signal_id: SigId,
     buffer: Vec<u8>,
     read_throttle: ReadThrottle,
-    reap_throttle: ReapThrottle,
+    exit_check_throttle: ExitCheckThrottle,
 }
 
 /// A descriptor that `poll` watches.
@@ -117,7 +117,7 @@ impl Supervisor {
             signal_id,
             buffer,
             read_throttle,
-            reap_throttle: ReapThrottle::default(),
+            exit_check_throttle: ExitCheckThrottle::default(),
         };
         Ok((supervisor, Waker(Arc::new(waker))))
     }
@@ -221,7 +221,7 @@ impl Supervisor {
                 }
             }
         }
-        if needs_reap || self.reap_throttle.is_due(Instant::now()) {
+        if needs_reap || self.exit_check_throttle.is_due(Instant::now()) {
             self.reap_runs();
         }
     }
@@ -229,7 +229,7 @@ impl Supervisor {
     /// Waits for descriptors and returns those that are ready. Output is left out during a pause of the throttle.
     fn wait(&self, at_most: Option<Duration>) -> Vec<(PollTarget, PollFlags)> {
         let now = Instant::now();
-        let (pause, reap_pause) = (self.read_throttle.remaining(now), self.reap_throttle.remaining(now));
+        let (pause, reap_pause) = (self.read_throttle.remaining(now), self.exit_check_throttle.remaining(now));
         let mut targets = vec![PollTarget::Wake];
         let mut fds = vec![PollFd::from_borrowed_fd(self.wakeups.as_fd(), PollFlags::IN)];
         let mut add = |target: PollTarget, fd, flags| {
@@ -268,11 +268,11 @@ impl Supervisor {
     /// Finishes the runs whose process has ended.
     fn reap_runs(&mut self) {
         if self.is_subreaper && !self.processes.iter().any(RunProcess::is_stopping) {
-            self.reap_throttle = ReapThrottle::default();
+            self.exit_check_throttle = ExitCheckThrottle::default();
             return self.reap_all_children();
         }
         let started = Instant::now();
-        if !self.reap_throttle.request(started) {
+        if !self.exit_check_throttle.request(started) {
             return;
         }
         for process in &mut self.processes {
@@ -284,7 +284,7 @@ impl Supervisor {
         for (at, process) in self.processes.iter_mut().enumerate() {
             ended.extend(process.poll_exit(&table, &mut self.usage_meter).map(|end| (at, end)));
         }
-        self.reap_throttle.record_look(started, Instant::now());
+        self.exit_check_throttle.record_look(started, Instant::now());
         // From the last on, so that the places of the others stay.
         for (at, end) in ended.into_iter().rev() {
             self.finish(at, end);

@@ -4,12 +4,12 @@ mod arrivals;
 mod commit;
 mod item_lists;
 mod launch;
-mod lost_wakeup;
 mod messages;
 mod peers;
 mod reserved_jobs;
 mod setup;
 mod site_events;
+mod sleep;
 mod start_checks;
 
 use std::collections::{HashMap, VecDeque};
@@ -74,7 +74,7 @@ pub(super) struct EventLoop {
     stays_when_idle: bool,
     /// Whether it starts no more jobs, and leaves when nothing runs.
     is_draining: bool,
-    /// It does not leave while this is set.
+    /// Whether somebody is being asked about a job, such as for approval: it does not leave before the answer.
     answer_awaited: Arc<AtomicBool>,
     id: WorkerId,
     runner: Runner,
@@ -127,7 +127,7 @@ pub(super) struct EventLoop {
     /// When the next scheduled job is due.
     next_due: Option<DateTime<Utc>>,
     /// The site may have events that have not been read.
-    is_dirty: bool,
+    may_have_unread_events: bool,
     reload: Reload,
     pruner: Option<Pruner>,
     peer_check_due: Option<PeerCheck>,
@@ -250,7 +250,7 @@ impl EventLoop {
             is_unregistered: false,
             wants_jobs: true,
             next_due: None,
-            is_dirty: true,
+            may_have_unread_events: true,
             reload: Reload::default(),
             pruner: None,
             // A peer may have died before the watch began.
@@ -329,7 +329,7 @@ impl EventLoop {
                         tracing::error!(%error, "the store failed; running jobs continue, retrying");
                         failing_since = Some(Instant::now());
                     }
-                    self.is_dirty = true;
+                    self.may_have_unread_events = true;
                     if self.shutdown.is_some() && self.all_runs_ended() {
                         let now = Instant::now();
                         if now >= *gives_up_at.get_or_insert(now + RECORD_TIMEOUT) {
@@ -398,10 +398,10 @@ impl EventLoop {
             return false;
         }
         let is_all_recorded = self.pending_commands.is_empty() && self.returned_items.is_empty();
-        let waits = error.is_outage()
+        let waits_for_server = error.is_outage()
             && self.shutdown.is_none()
             && (self.stays_when_idle || failing_since.is_none_or(|since| since.elapsed() < MAX_OUTAGE));
-        self.all_runs_ended() && !waits && (is_all_recorded || self.shutdown == Some(Shutdown::Immediate))
+        self.all_runs_ended() && !waits_for_server && (is_all_recorded || self.shutdown == Some(Shutdown::Immediate))
     }
 
     fn all_runs_ended(&self) -> bool {
@@ -423,7 +423,7 @@ impl EventLoop {
                 self.reload.read_items(store, &self.paths)?;
             }
             self.reload.read_changed_items(store, &self.paths)?;
-            self.is_dirty |= self.reload.apply_pending(store, &self.paths)?;
+            self.may_have_unread_events |= self.reload.apply_pending(store, &self.paths)?;
             self.expand_returned_items(store)?;
             self.run_arrived(store)?;
             self.check_peers(store);
@@ -453,14 +453,14 @@ impl EventLoop {
                     crash::point("finished");
                 }
                 // Set again when the commit shows that other events came before it.
-                self.is_dirty = false;
+                self.may_have_unread_events = false;
                 if self.reservations.has_startable() || self.lease.is_some() {
                     return Ok(Some(batch));
                 }
                 let outcome = batch.commit(store);
                 self.apply_commit(store, outcome, on_change)?;
             }
-            if mem::take(&mut self.is_dirty) {
+            if mem::take(&mut self.may_have_unread_events) {
                 self.read_site_events(store, on_change)?;
             }
             let wants_jobs =
@@ -487,7 +487,7 @@ impl EventLoop {
             tracing::warn!("the clock was set back");
             // Refused if no wait is too long.
             store.execute(&[Command::ShortenWaits], self.now)?;
-            self.is_dirty = true;
+            self.may_have_unread_events = true;
         }
         Ok(())
     }
@@ -525,6 +525,7 @@ impl EventLoop {
             self.forget_environments(store);
         }
         if self.shutdown.is_some() {
+            // As if it had died; no run is left to end.
             store.execute(
                 &[Command::ReapWorker { worker: self.id, started_runs: Vec::new(), unreachable_host: None }],
                 self.clock.now(),

@@ -9,7 +9,7 @@ use crate::store::ReservationLock;
 use crate::store::log::LogWriter;
 
 /// How long jobs stay reserved after a commit.
-const LEASE_DURATION: Duration = Duration::from_millis(100);
+const RESERVED_FOR: Duration = Duration::from_millis(100);
 /// How long the worker may rely on its last check of the lock. Far shorter than the time after which others take the lock
 /// from a worker that does not release it, so a worker that was suspended starts no job that others have taken.
 const LOCK_CHECK_VALIDITY: Duration = Duration::from_millis(500);
@@ -19,11 +19,11 @@ pub(super) struct Reservations {
     /// None if the store has no such lock; then nothing is ever reserved.
     lock: Option<ReservationLock>,
     is_held: bool,
-    /// Another writer waits or the lease has ended: no reserved job may start.
+    /// Another writer waits or the time has passed: no reserved job may start.
     must_release: bool,
     /// The jobs that can start, in order.
     startable: VecDeque<ReservedJob>,
-    lease_end: Instant,
+    reserved_until: Instant,
     /// Until then no other writer can have taken the lock.
     lock_checked_until: Instant,
     /// Runs that have been started and are not recorded as running yet.
@@ -48,7 +48,7 @@ impl Reservations {
             is_held: false,
             must_release: false,
             startable,
-            lease_end: now,
+            reserved_until: now,
             lock_checked_until: now,
             unrecorded_starts,
             recorded,
@@ -67,7 +67,7 @@ impl Reservations {
 
     /// How long until the reservations have to be released; none if there are none.
     pub(super) fn time_left(&self) -> Option<Duration> {
-        let left = self.lease_end.saturating_duration_since(Instant::now());
+        let left = self.reserved_until.saturating_duration_since(Instant::now());
         self.is_held.then_some(if self.must_release { Duration::ZERO } else { left })
     }
 
@@ -88,7 +88,7 @@ impl Reservations {
             self.must_release |= self.lock_checked_until <= now || lock.has_waiters();
         } else {
             self.is_held = lock.try_hold();
-            self.lease_end = now + LEASE_DURATION;
+            self.reserved_until = now + RESERVED_FOR;
         }
         self.lock_checked_until = now + LOCK_CHECK_VALIDITY;
         self.is_held && !self.must_release
@@ -103,7 +103,7 @@ impl Reservations {
     /// The next reserved job of this queue, which must be started at once.
     pub(super) fn take_next(&mut self, queue: &QueueId) -> Option<ReservedJob> {
         let at = self.startable.iter().position(|ready| ready.job.queue == *queue)?;
-        self.must_release |= self.lease_end.min(self.lock_checked_until) <= Instant::now()
+        self.must_release |= self.reserved_until.min(self.lock_checked_until) <= Instant::now()
             || self.lock.as_ref().is_none_or(ReservationLock::has_waiters);
         if self.must_release { None } else { self.startable.remove(at) }
     }
@@ -124,7 +124,8 @@ impl Reservations {
         self.unrecorded_starts.contains(&run)
     }
 
-    /// Applies the events of a transaction of `worker`, which is this one. `log` opens the log of a run. Begins a new lease.
+    /// Applies the events of a transaction of `worker`, which is this one. `log` opens the log of a run. Jobs stay
+    /// reserved for the full time again.
     pub(super) fn apply_events<'e>(
         &mut self,
         worker: WorkerId,
@@ -151,7 +152,7 @@ impl Reservations {
                 _ => {}
             }
         }
-        self.lease_end = Instant::now() + LEASE_DURATION;
+        self.reserved_until = Instant::now() + RESERVED_FOR;
         if self.recorded.is_empty() && self.unrecorded_starts.is_empty() && self.is_held {
             self.stop_starting();
             self.lock.iter().for_each(ReservationLock::release);

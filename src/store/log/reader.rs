@@ -45,8 +45,8 @@ pub struct LogChunk {
 impl LogReader {
     /// A reader for the log of `run` in `dir`, which need not exist yet.
     pub fn new(dir: PathBuf, run: RunId) -> Self {
-        let marks = IndexReader::new(index_path(&dir, run));
-        Self { dir, run, head: None, tail: None, index: marks, fetch: None, stored: None }
+        let index = IndexReader::new(index_path(&dir, run));
+        Self { dir, run, head: None, tail: None, index, fetch: None, stored: None }
     }
 
     /// Another reader of the same log.
@@ -175,9 +175,9 @@ impl LogReader {
     /// The notice that replaces deleted output; none while the output exists.
     pub fn deletion_notice(&mut self) -> Result<Option<String>, StoreError> {
         let path = head_path(&self.dir, self.run);
-        let marked = self.has_stream_index();
+        let has_index = self.has_stream_index();
         match self.head()? {
-            Some(head) if !marked => read_deletion_notice(head).map_err(|error| StoreError::io(path, error)),
+            Some(head) if !has_index => read_deletion_notice(head).map_err(|error| StoreError::io(path, error)),
             _ => Ok(None),
         }
     }

@@ -57,7 +57,7 @@ fn runs_hook(job: &Job) -> bool {
     job.hook().zip(job.outcome()).is_some_and(|(hook, outcome)| hook.runs_after(outcome))
 }
 
-/// The output of a run, if it is stored.
+/// The output of a run, if it is stored. The stream index is in the column `marks`, its older name.
 pub(super) fn find(db: &Connection, run: RunId) -> Result<Option<StoredOutput>> {
     let read = |row: &Row<'_>| {
         let bytes = |column| row.get::<_, Option<Vec<u8>>>(column).map(Option::unwrap_or_default);

@@ -52,7 +52,7 @@ impl EventLoop {
         if !requests.is_empty() {
             // A job may have been changed meanwhile; then the request is refused.
             store.execute(&requests, self.clock.now())?;
-            self.is_dirty = true;
+            self.may_have_unread_events = true;
         }
         // Not before: they are requested again if the store fails.
         self.arrived.clear();

@@ -138,8 +138,8 @@ impl EventLoop {
                 self.start_claimed(store, job);
             }
         }
-        self.is_dirty |= before != self.last_seq;
-        if !self.is_dirty {
+        self.may_have_unread_events |= before != self.last_seq;
+        if !self.may_have_unread_events {
             let times = commands.iter().map(|(_, at)| *at);
             self.apply_own_events(store, before, times.zip(answers), on_change);
         }

@@ -20,7 +20,7 @@ impl EventLoop {
         while !self.supervise_until(deadline) {
             if Instant::now() >= deadline {
                 if at_most == MAX_SLEEP {
-                    self.is_dirty = true;
+                    self.may_have_unread_events = true;
                     self.peer_check_due.get_or_insert(PeerCheck::Routine);
                 }
                 return false;
@@ -66,7 +66,7 @@ impl EventLoop {
 
     fn handle_message(&mut self, message: WorkerMessage) {
         match message {
-            WorkerMessage::SiteChanged => self.is_dirty = true,
+            WorkerMessage::SiteChanged => self.may_have_unread_events = true,
             WorkerMessage::FileRead(read) => self.reload.handle_read(read),
             WorkerMessage::ItemsChanged => self.reload.handle_items_changed(),
             WorkerMessage::RunEnded(job, run, report) => self.handle_run_end(job, run, report),

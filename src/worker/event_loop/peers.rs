@@ -9,7 +9,7 @@ impl EventLoop {
     pub(super) fn check_peers(&mut self, store: &mut dyn Store) {
         let Some(check) = self.peer_check_due.take() else { return };
         // Reaping frees jobs and slots, and a connection is not notified of its own changes.
-        self.is_dirty = true;
+        self.may_have_unread_events = true;
         match self.reap_and_respawn(store, check) {
             Ok(Respawn::NotNeeded) => {}
             Ok(Respawn::Spawned) => tracing::warn!("another worker took over"),

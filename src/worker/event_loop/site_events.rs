@@ -85,7 +85,7 @@ impl EventLoop {
                     }
                 }
                 known => {
-                    // It has ended, or the site does not know that it has started: a standby took over without that.
+                    // It has ended, or the site does not know that it has started: a standby server took over that had not received it.
                     self.requested_stops.push((run, StopSignal::Kill));
                     self.running.remove(&run);
                     if let Some(job) = &known {

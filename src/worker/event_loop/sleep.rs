@@ -1,5 +1,5 @@
-//! A check of debug builds: a worker does not sleep while a job is ready for it. Since all tests run debug builds, all of
-//! them test this.
+//! Sleeping until there is something to do. Debug builds check that a worker does not sleep while a job is ready for it, so
+//! that all tests test this.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl EventLoop {
     /// Whether a job is ready because of events that the worker has not read, so that a notification must be under way.
     /// Panics if a job is ready without such events.
     fn expects_notification(&mut self, store: &mut dyn Store) -> bool {
-        if self.shutdown.is_some() || self.is_draining || self.is_dirty || self.room_for_runs(1) == 0 {
+        if self.shutdown.is_some() || self.is_draining || self.may_have_unread_events || self.room_for_runs(1) == 0 {
             return false;
         }
         // An error concerns the next step.

@@ -1,6 +1,6 @@
 //! Pauses between looks at the runs that are being stopped.
 //!
-//! A look reads the process table and asks for the state of every run, so it takes the longer the more there are. Without
+//! A look reads the process table and asks for the state of every run, so it takes longer the more runs there are. Without
 //! pauses, many runs that end one after another would each cause one, and stopping them would take quadratic time.
 
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ const MAX_PAUSE: Duration = Duration::from_millis(250);
 
 /// Decides when the next look at the runs that are being stopped is due.
 #[derive(Debug, Default)]
-pub(super) struct ReapThrottle {
+pub(super) struct ExitCheckThrottle {
     /// When the pause after the last look ends.
     paused_until: Option<Instant>,
     /// A look was requested in the pause.
     is_requested: bool,
 }
 
-impl ReapThrottle {
+impl ExitCheckThrottle {
     /// Whether a look may begin now. Otherwise it will be [due](Self::is_due) after the pause.
     pub(super) fn request(&mut self, now: Instant) -> bool {
         self.is_requested = self.paused_until.is_some_and(|until| now < until);
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_look_after_a_long_silence_is_never_delayed() {
-        let (mut throttle, mut now) = (ReapThrottle::default(), Instant::now());
+        let (mut throttle, mut now) = (ExitCheckThrottle::default(), Instant::now());
         for _ in 0..10 {
             assert!(throttle.request(now) && !throttle.is_due(now));
             assert_eq!(throttle.remaining(now), None);
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn an_end_in_a_pause_is_noticed_when_it_is_over() {
-        let (mut throttle, now) = (ReapThrottle::default(), Instant::now());
+        let (mut throttle, now) = (ExitCheckThrottle::default(), Instant::now());
         throttle.record_look(now, now + 10 * MS);
         assert!(!throttle.request(now + 11 * MS));
         assert_eq!(throttle.remaining(now + 11 * MS), Some(29 * MS));
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn runs_that_end_one_after_another_share_looks() {
         // 2,000 runs end within two seconds, and a look takes 10 µs for each that is left.
-        let (mut throttle, start) = (ReapThrottle::default(), Instant::now());
+        let (mut throttle, start) = (ExitCheckThrottle::default(), Instant::now());
         let (mut looks, mut cost, mut free_at) = (0, Duration::ZERO, start);
         for nth in 0..2000 {
             let now = free_at.max(start + nth * MS);
