@@ -74,7 +74,7 @@ pub(super) struct EventLoop {
     stays_when_idle: bool,
     /// Whether it starts no more jobs, and leaves when nothing runs.
     is_draining: bool,
-    /// Whether somebody is being asked about a job, such as for approval: it does not leave before the answer.
+    /// Whether a user is asked for an approval: it does not leave before the answer.
     answer_awaited: Arc<AtomicBool>,
     id: WorkerId,
     runner: Runner,

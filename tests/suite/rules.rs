@@ -473,7 +473,7 @@ fn a_job_that_was_read_before_its_runs_has_the_runs_of_then() {
     let second = twice.last_run_with_value().unwrap();
     assert_eq!((first.attempt, second.attempt), (1, 2));
     let later = vec![first.clone(), second.clone()];
-    assert_eq!(once.runs_of_record(later.clone()), [first.clone()]);
+    assert_eq!(once.runs_of_record(later.clone()), std::slice::from_ref(&first));
     assert_eq!(twice.runs_of_record(later), [first.clone(), second]);
     let mut running = first.clone();
     running.end = None;

@@ -33,7 +33,7 @@ fn fill(store: &mut SqliteStore) {
             &[
                 Command::Reconcile(Box::new(plan)),
                 Command::Join { host: "here".to_owned(), pid: 1, queues: None, options: WorkerOptions::default() },
-                Command::Add { queue: "long".into(), jobs: (0..PENDING + FINISHED + 1).map(job).collect() },
+                Command::Add { queue: "long".into(), jobs: (0..=PENDING + FINISHED).map(job).collect() },
                 Command::Add { queue: "short".into(), jobs: (0..5).map(job).collect() },
                 Command::Process { queue: "long".into() },
             ],
