@@ -46,6 +46,7 @@ pub enum Action {
     History,
     Graph,
     Results,
+    Changes,
     Workers,
     Approvals,
     FollowNewest,
@@ -189,7 +190,8 @@ pub static TABLE: &[ActionEntry] = table![
     A::Timeline,       "timeline",       ["s"],                    "",              "show the runs of this queue over time, with what they waited for",Everywhere, G::Move;
     A::History,        "history",        ["C"],                    "",              "chart the runs of the selected job: durations, memory, outcomes",Everywhere, G::Move;
     A::Graph,          "graph",          ["m"],                    "",              "map what the selected job needs, and what needs it",             Everywhere, G::Move;
-    A::Results,        "results",        ["V"],                    "",              "compare the values of the matrix or list of the selected job",   Everywhere, G::Move;
+    A::Results,        "results",        ["V"],                    "",              "compare the values of the selected matrix, or of the latest one",Everywhere, G::Move;
+    A::Changes,        "changes",        [","],                    "",              "compare the latest runs with those of a week ago",               Everywhere, G::Move;
     A::Workers,        "workers",        ["W"],                    "",              "show the workers, and what each of them runs",                   Everywhere, G::Move;
     A::Approvals,      "approvals",      ["A"],                    "",              "go to the next job that needs approval",                         Everywhere, G::Move;
     A::FollowNewest,   "follow-newest",   ["."],                    "",              "follow the newest job, until the cursor is moved",               Everywhere, G::Move;
@@ -197,7 +199,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::Find,           "find",           ["/"],                    "find",          "filter the lists, or search the output",                         Everywhere, G::Move;
     A::SearchAll,      "search-all",     ["^f"],                   "",              "search the output of all jobs",                                  Everywhere, G::Move;
     A::Failures,       "failures",       ["F"],                    "",              "show only failures, or all jobs",                                Everywhere, G::Move;
-    A::Sort,           "sort",           ["c"],                    "",              "sort the lists by title, duration, outcome, value or queue order",Everywhere, G::Move;
+    A::Sort,           "sort",           ["c"],                    "",              "sort the lists by duration, memory, title, outcome, value or queue",Everywhere, G::Move;
     A::Zoom,           "zoom",           ["z"],                    "",              "zoom this pane in or out",                                       Everywhere, G::Move;
     A::Detail,         "detail",         ["v"],                    "details",       "show details of the selected job: command, needs, runs",         Everywhere, G::Output;
     A::OutputDown,     "output-down",    ["J"],                    "",              "scroll the output down, from any pane",                          Everywhere, G::Output;

@@ -52,13 +52,14 @@ impl StoreSettings {
 const FIELDS: [&str; 7] = ["keys", "theme", "colors", "ascii", "mouse", "notify", "store"];
 
 /// Actions of this version: a user may have bound their keys to others before.
-const NEW_ACTIONS: [Action; 10] = [
+const NEW_ACTIONS: [Action; 11] = [
     Action::Fix,
     Action::Reload,
     Action::Timeline,
     Action::History,
     Action::Graph,
     Action::Results,
+    Action::Changes,
     Action::Workers,
     Action::Approvals,
     Action::SearchAll,

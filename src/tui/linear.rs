@@ -3,6 +3,7 @@
 //! The screen is drawn as always, but not shown: what it shows is compared with what was said before, and the parts that
 //! have changed are printed.
 
+use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 
@@ -38,7 +39,13 @@ pub struct LinearView {
 
 impl LinearView {
     /// The lines about what has changed since the last call. `drawn` is the last frame.
-    pub fn changes(&mut self, screen: &mut Screen, drawn: &Buffer, events: &[EventRecord]) -> Vec<String> {
+    pub fn changes(
+        &mut self,
+        screen: &mut Screen,
+        drawn: &Buffer,
+        events: &[EventRecord],
+        now: DateTime<Utc>,
+    ) -> Vec<String> {
         let mut lines = event_lines(screen, events);
         if self.queue.is_empty() {
             let keymap = &screen.settings.keymap;
@@ -52,7 +59,7 @@ impl LinearView {
         if let Some(error) = changed(&mut self.file_error, file_error) {
             lines.extend(error.lines().map(str::to_owned));
         }
-        let dialog = screen.dialog_line();
+        let dialog = screen.dialog_line(now);
         let outage = screen.outage.as_ref().map(ServerOutage::describe).unwrap_or_default();
         lines.extend(changed(&mut self.outage, outage).filter(|line| !line.is_empty()));
         if screen.dialog.is_none() {
@@ -100,6 +107,7 @@ fn page_line(page: &ScreenPage, site: &SiteState, history: Option<&RunHistory>) 
         ScreenPage::History(_) => "History",
         ScreenPage::Graph(_) => "Needs",
         ScreenPage::Results(_) => "Results",
+        ScreenPage::Changes(_) => "Changes",
         ScreenPage::Workers(_) => "Workers",
     };
     let job = page.selected().and_then(|id| site.job(id));
@@ -112,6 +120,11 @@ fn page_line(page: &ScreenPage, site: &SiteState, history: Option<&RunHistory>) 
             }
             None => "no worker is running".to_owned(),
         },
+        (ScreenPage::Changes(table), Some(job)) => {
+            let kind = table.rows().get(table.selected_row()).map(|row| row.kind.as_str()).unwrap_or_default();
+            format!("{}, {kind}, {}", job.path(), state_text(job, site))
+        }
+        (ScreenPage::Changes(_), None) => "nothing has changed".to_owned(),
         (_, Some(job)) => format!("{}, {}", job.path(), state_text(job, site)),
         (ScreenPage::Timeline(_), None) => "nothing ran in this time".to_owned(),
         (ScreenPage::Graph(_), None) => "no job of this queue needs another one".to_owned(),
@@ -169,7 +182,7 @@ impl Screen {
     }
 
     /// The dialog, with what is selected in it.
-    fn dialog_line(&self) -> String {
+    fn dialog_line(&self, now: DateTime<Utc>) -> String {
         let keymap = &self.settings.keymap;
         match &self.dialog {
             None => self.typing.map(|typing| format!("Keys go to {}; ^z returns.", typing.job)).unwrap_or_default(),
@@ -197,7 +210,7 @@ impl Screen {
                 }
             }
             Some(Dialog::Overview(overview)) => self.site.read(|site| {
-                let rows = overview.rows(site);
+                let rows = overview.rows(site, &|id, queue| self.stats_of(id, queue, site, now).0.time_left);
                 let row = overview.selected_row(&rows);
                 let typed = if overview.is_typing { format!("Find {}: ", overview.line.text()) } else { String::new() };
                 let Some(selected) = rows.get(row) else { return format!("{typed}no matching queue.") };

@@ -6,6 +6,7 @@
 pub mod action;
 mod action_menu;
 mod actions;
+mod changes_table;
 mod clipboard;
 pub mod config;
 mod copy;

@@ -1,5 +1,8 @@
 //! The overview: a row per queue, and a search for one of them.
 
+use std::cmp::Reverse;
+use std::time::Duration;
+
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
@@ -28,6 +31,9 @@ pub(super) struct Overview {
     pub(super) offset: usize,
 }
 
+/// The estimated time until all jobs of a queue are finished.
+pub(super) type TimeLeftOf<'a> = dyn Fn(&QueueId, &QueueState) -> Option<Duration> + 'a;
+
 /// The order of the queues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum QueueOrder {
@@ -36,6 +42,8 @@ pub(super) enum QueueOrder {
     Tabs,
     /// Most failed jobs first.
     Failed,
+    /// The one that is expected to end last first.
+    TimeLeft,
     /// Most pending and running jobs first.
     Unfinished,
     /// By name.
@@ -73,7 +81,7 @@ impl Overview {
     }
 
     /// The queues that match the search text, in their order; without an order, best matches come first.
-    pub(super) fn rows<'a>(&self, site: &'a SiteState) -> Vec<QueueRow<'a>> {
+    pub(super) fn rows<'a>(&self, site: &'a SiteState, time_left: &TimeLeftOf<'_>) -> Vec<QueueRow<'a>> {
         let all = site.queues().into_iter().zip(1..).map(|((id, queue), number)| QueueRow { number, id, queue });
         let needle = self.line.text().trim();
         let mut rows: Vec<QueueRow<'a>> = if needle.is_empty() {
@@ -88,14 +96,15 @@ impl Overview {
                 Some((score, row))
             };
             let mut found: Vec<(u32, QueueRow<'a>)> = all.filter_map(score).collect();
-            found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+            found.sort_by_key(|(score, _)| Reverse(*score));
             found.into_iter().map(|(_, row)| row).collect()
         };
         let unfinished = |row: &QueueRow<'_>| row.queue.pending.len() + row.queue.running.len();
         match self.order {
             QueueOrder::Tabs => {}
-            QueueOrder::Failed => rows.sort_by_key(|row| std::cmp::Reverse(site.failed_count(row.id))),
-            QueueOrder::Unfinished => rows.sort_by_key(|row| std::cmp::Reverse(unfinished(row))),
+            QueueOrder::Failed => rows.sort_by_key(|row| Reverse(site.failed_count(row.id))),
+            QueueOrder::TimeLeft => rows.sort_by_cached_key(|row| Reverse(time_left(row.id, row.queue))),
+            QueueOrder::Unfinished => rows.sort_by_key(|row| Reverse(unfinished(row))),
             QueueOrder::Name => rows.sort_by_key(|row| row.id),
         }
         rows
@@ -107,8 +116,15 @@ impl Overview {
     }
 
     /// Handles a key press; `page` is the number of visible rows.
-    pub(super) fn press(&mut self, key: KeyPress, keymap: &Keymap, site: &SiteState, page: usize) -> OverviewResponse {
-        let rows = self.rows(site);
+    pub(super) fn press(
+        &mut self,
+        key: KeyPress,
+        keymap: &Keymap,
+        site: &SiteState,
+        time_left: &TimeLeftOf<'_>,
+        page: usize,
+    ) -> OverviewResponse {
+        let rows = self.rows(site, time_left);
         let last = rows.len().saturating_sub(1);
         let row = self.selected_row(&rows);
         let selected = rows.get(row).map(|row| row.id.clone());
@@ -128,7 +144,7 @@ impl Overview {
             KeyCode::PageUp => row.saturating_sub(page),
             _ if self.is_typing => {
                 if self.line.press(key) {
-                    self.selected = self.rows(site).first().map(|row| row.id.clone());
+                    self.selected = self.rows(site, time_left).first().map(|row| row.id.clone());
                 }
                 return OverviewResponse::KeepOpen;
             }
@@ -164,7 +180,8 @@ impl QueueOrder {
     fn next(self) -> Self {
         match self {
             Self::Tabs => Self::Failed,
-            Self::Failed => Self::Unfinished,
+            Self::Failed => Self::TimeLeft,
+            Self::TimeLeft => Self::Unfinished,
             Self::Unfinished => Self::Name,
             Self::Name => Self::Tabs,
         }
@@ -175,6 +192,7 @@ impl QueueOrder {
         match self {
             Self::Tabs => None,
             Self::Failed => Some("most failed first"),
+            Self::TimeLeft => Some("most time left first"),
             Self::Unfinished => Some("most to do first"),
             Self::Name => Some("by name"),
         }

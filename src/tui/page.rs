@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::model::{Job, JobId};
 
 use super::action::Action;
+use super::changes_table::ChangesTable;
 use super::effect::StoreRequest;
 use super::keys::{KeyCode, KeyPress};
 use super::needs_graph::NeedsGraph;
@@ -25,6 +26,8 @@ pub(super) enum ScreenPage {
     Graph(NeedsGraph),
     /// The values of a matrix.
     Results(ResultsTable),
+    /// What has changed since some time ago.
+    Changes(ChangesTable),
     /// The workers.
     Workers(WorkersTable),
 }
@@ -37,6 +40,7 @@ impl ScreenPage {
             Self::History(chart) => Some(chart.job),
             Self::Graph(graph) => graph.selected,
             Self::Results(table) => table.selected,
+            Self::Changes(table) => table.selected,
             Self::Workers(table) => table.selected_job(),
         }
     }
@@ -53,6 +57,7 @@ impl ScreenPage {
             Self::History(chart) => chart.press(key, action, context),
             Self::Graph(graph) => graph.press(key, action, context),
             Self::Results(table) => table.press(key, action, context),
+            Self::Changes(table) => table.press(key, action, context),
             Self::Workers(table) => table.press(key, action, context),
         }
     }
@@ -64,6 +69,7 @@ impl ScreenPage {
             Self::History(chart) => chart.click(row, context),
             Self::Graph(graph) => graph.click(row, context),
             Self::Results(table) => table.click(row, context),
+            Self::Changes(table) => table.click(row),
             Self::Workers(table) => table.click(row, context),
         };
         if is_selected { self.press(KeyPress::plain(KeyCode::Enter), context) } else { PageResponse::KeepOpen }
@@ -73,6 +79,7 @@ impl ScreenPage {
     pub(super) fn observe(&mut self, job: &Job) {
         match self {
             Self::Timeline(timeline) => timeline.observe(job),
+            Self::Changes(table) => table.observe(job),
             Self::History(_) | Self::Graph(_) | Self::Results(_) | Self::Workers(_) => {}
         }
     }
@@ -81,6 +88,7 @@ impl ScreenPage {
     pub(super) fn invalidate(&mut self) {
         match self {
             Self::Timeline(timeline) => timeline.invalidate(),
+            Self::Changes(table) => table.invalidate(),
             Self::History(_) | Self::Graph(_) | Self::Results(_) | Self::Workers(_) => {}
         }
     }
@@ -89,6 +97,7 @@ impl ScreenPage {
     pub(super) fn sync(&mut self, context: &PageContext<'_>) -> Option<StoreRequest> {
         match self {
             Self::Timeline(timeline) => return timeline.sync(context),
+            Self::Changes(table) => return table.sync(context),
             Self::History(_) => {}
             Self::Graph(graph) => graph.sync(context),
             Self::Results(table) => table.sync(context),
@@ -101,6 +110,7 @@ impl ScreenPage {
     pub(super) fn next_tick(&self, context: &PageContext<'_>) -> Option<DateTime<Utc>> {
         match self {
             Self::Timeline(timeline) => timeline.next_tick(context),
+            Self::Changes(_) => None,
             // A running job counts seconds.
             Self::History(_) | Self::Graph(_) | Self::Results(_) | Self::Workers(_) => {
                 let is_running = context.site.queues().iter().any(|(_, queue)| !queue.running.is_empty());
@@ -117,6 +127,7 @@ impl ScreenPage {
             Self::History(_) => Action::History,
             Self::Graph(_) => Action::Graph,
             Self::Results(_) => Action::Results,
+            Self::Changes(_) => Action::Changes,
             Self::Workers(_) => Action::Workers,
         }
     }
@@ -146,6 +157,14 @@ impl ScreenPage {
             Self::Results(_) => {
                 &[("Enter", "output"), ("Esc", "back"), ("j k", "job"), ("h l", "sort by column"), ("c", "reverse")]
             }
+            Self::Changes(_) => &[
+                ("Enter", "output"),
+                ("Esc", "back"),
+                ("j k", "job"),
+                ("+", "longer ago"),
+                ("-", "less long ago"),
+                ("0", "this queue/all"),
+            ],
             Self::Workers(table) if table.selected_job().is_none() => &[("Esc", "back"), ("j k", "job")],
             Self::Workers(_) => &[("Enter", "output"), ("Esc", "back"), ("j k", "job")],
         }

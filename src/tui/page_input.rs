@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Job, JobId, Run, RunId, RunPeriod, RunSpan};
+use crate::model::{Job, JobId, Phase, Run, RunId, RunPeriod, RunSpan};
 
 use super::action::{Action, Group};
+use super::changes_table::ChangesTable;
 use super::dialog::Dialog;
 use super::effect::{Effect, StoreRequest};
 use super::keys::KeyPress;
@@ -17,6 +18,9 @@ use super::state::Screen;
 use super::status_line::Severity;
 use super::timeline::Timeline;
 use super::workers_table::WorkersTable;
+
+/// How many finished jobs are searched for one of a matrix.
+const MAX_SEARCHED_JOBS: usize = 20_000;
 
 impl Screen {
     /// The page that an action opens; the error says why there is none.
@@ -41,13 +45,28 @@ impl Screen {
             }
             Action::Results => {
                 let job = self.require_selected()?;
-                if job.definition.matrix.is_none() {
-                    return Err(format!("{} has no matrix or list of items to compare.", job.id));
+                let none = || format!("{} has no matrix or list of items to compare.", job.id);
+                if job.definition.matrix.is_some() {
+                    ScreenPage::Results(ResultsTable::new(job.id))
+                } else {
+                    let mut table = ResultsTable::new(self.latest_result().ok_or_else(none)?);
+                    // The best one.
+                    table.selected = None;
+                    ScreenPage::Results(table)
                 }
-                ScreenPage::Results(ResultsTable::new(job.id))
             }
+            Action::Changes => ScreenPage::Changes(ChangesTable::new(self.queue.id().clone())),
             Action::Workers => ScreenPage::Workers(WorkersTable::default()),
             _ => ScreenPage::Timeline(Timeline::new(queue, selected)),
+        })
+    }
+
+    /// The shown job of a matrix or list that finished last.
+    fn latest_result(&self) -> Option<JobId> {
+        self.queue.read(|record, site| {
+            let jobs = self.lists.rows(record, Phase::Finished).iter().take(MAX_SEARCHED_JOBS);
+            let of_matrix = jobs.filter_map(|id| site.job(id)).filter(|job| job.definition.matrix.is_some());
+            of_matrix.max_by_key(|job| job.result_run().map(|run| run.id)).map(|job| job.id)
         })
     }
 
@@ -133,10 +152,12 @@ impl Screen {
 
     /// Passes the runs of a period to the page that is open.
     pub(super) fn set_page_runs(&mut self, period: &RunPeriod, runs: Vec<RunSpan>, now: DateTime<Utc>) {
-        if let Some(Dialog::Page(page)) = &mut self.dialog
-            && let ScreenPage::Timeline(timeline) = page.as_mut()
-        {
-            timeline.set_runs(period, runs, now);
+        if let Some(Dialog::Page(page)) = &mut self.dialog {
+            match page.as_mut() {
+                ScreenPage::Timeline(timeline) => timeline.set_runs(period, runs, now),
+                ScreenPage::Changes(table) => self.site.read(|site| table.set_runs(period, runs, site)),
+                ScreenPage::History(_) | ScreenPage::Graph(_) | ScreenPage::Results(_) | ScreenPage::Workers(_) => {}
+            }
         }
     }
 

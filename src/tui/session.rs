@@ -239,7 +239,7 @@ impl Session {
     /// Prints what has changed, if lines are printed instead of frames.
     fn print_changes(&mut self) -> Result<(), TuiError> {
         if let (Some(linear), Some(drawn)) = (&mut self.linear, self.terminal.drawn()) {
-            let lines = linear.changes(&mut self.screen, drawn, &mem::take(&mut self.events));
+            let lines = linear.changes(&mut self.screen, drawn, &mem::take(&mut self.events), clock::now());
             HostTerminal::print(&lines)?;
         }
         Ok(())

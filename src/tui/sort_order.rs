@@ -12,10 +12,12 @@ pub enum SortOrder {
     /// Pending jobs as they will start, running ones as they started, finished ones latest first.
     #[default]
     Queue,
-    /// By title.
-    Title,
     /// Longest duration first.
     Duration,
+    /// Most peak memory first.
+    Memory,
+    /// By title.
+    Title,
     /// Failures first.
     Outcome,
     /// Lowest value first: numbers by size, then text; jobs without a value last.
@@ -38,9 +40,10 @@ impl SortOrder {
     #[must_use]
     pub fn next(self) -> Self {
         match self {
-            Self::Queue => Self::Title,
-            Self::Title => Self::Duration,
-            Self::Duration => Self::Outcome,
+            Self::Queue => Self::Duration,
+            Self::Duration => Self::Memory,
+            Self::Memory => Self::Title,
+            Self::Title => Self::Outcome,
             Self::Outcome => Self::LowestValue,
             Self::LowestValue => Self::HighestValue,
             Self::HighestValue => Self::Queue,
@@ -53,6 +56,7 @@ impl SortOrder {
             Self::Queue => "in queue order",
             Self::Title => "by title",
             Self::Duration => "longest first",
+            Self::Memory => "most memory first",
             Self::Outcome => "failures first",
             Self::LowestValue => "lowest value first",
             Self::HighestValue => "highest value first",
@@ -69,6 +73,7 @@ impl SortOrder {
             Self::Queue => (0, None),
             Self::Title => (0, Some(job.display_title().to_lowercase().into())),
             Self::Duration => (-last_duration(job), None),
+            Self::Memory => (-i64::try_from(last_peak_memory(job).unwrap_or(0)).unwrap_or(i64::MAX), None),
             Self::Outcome => (outcome_rank(job), None),
             Self::LowestValue => value_rank(job, false),
             Self::HighestValue => value_rank(job, true),
@@ -97,6 +102,11 @@ fn queue_position(job: &Job) -> (i64, i64, u64) {
 fn last_duration(job: &Job) -> i64 {
     let duration = job.result_run().and_then(Run::duration).unwrap_or_default();
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// The peak memory of the latest run that ended, in bytes.
+pub(super) fn last_peak_memory(job: &Job) -> Option<u64> {
+    job.result_run()?.end.as_ref()?.usage.as_ref().map(|usage| usage.peak_memory)
 }
 
 fn outcome_rank(job: &Job) -> i64 {

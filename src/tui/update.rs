@@ -347,7 +347,16 @@ impl Screen {
             Dialog::Overview(overview) => {
                 let page = usize::from(self.layout().body.height.saturating_sub(2)).max(1);
                 let keymap = &self.settings.keymap;
-                match self.site.read(|site| overview.press(key, keymap, site, page)) {
+                let answer = self.site.read(|site| {
+                    overview.press(
+                        key,
+                        keymap,
+                        site,
+                        &|id, queue| self.stats_of(id, queue, site, now).0.time_left,
+                        page,
+                    )
+                });
+                match answer {
                     OverviewResponse::KeepOpen => self.dialog = Some(dialog),
                     OverviewResponse::Close => {}
                     OverviewResponse::Enter(queue) => self.switch_queue(&queue),

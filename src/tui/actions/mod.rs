@@ -176,7 +176,12 @@ impl Screen {
             Action::FindQueue => self.plan_overview(true),
             Action::SearchAll => self.plan_search(),
             Action::Diff => self.plan_diff(),
-            Action::Timeline | Action::History | Action::Graph | Action::Results | Action::Workers => {
+            Action::Timeline
+            | Action::History
+            | Action::Graph
+            | Action::Results
+            | Action::Changes
+            | Action::Workers => {
                 self.page_of(action).map(|page| ActionPlan::Open(Box::new(Dialog::Page(Box::new(page)))))
             }
             Action::Copy => Ok(self.plan_approve(&self.selected_approval()?)),
@@ -324,6 +329,7 @@ pub(super) fn selects_job(action: Action) -> bool {
             | Action::FindQueue
             | Action::SearchAll
             | Action::Timeline
+            | Action::Changes
             | Action::Workers
             | Action::FollowNewest
             | Action::Follow

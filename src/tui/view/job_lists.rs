@@ -70,7 +70,7 @@ impl ListView<'_> {
             .filter_map(|(line, index)| Some((line, site.job(rows.get(index)?)?)))
             .collect();
         let jobs_shown = jobs.iter().map(|(_, job)| *job);
-        let mut columns = ColumnWidths::of(&jobs_shown, area.width, settings, now);
+        let mut columns = ColumnWidths::of(&jobs_shown, self.lists.sort(), area.width, settings, now);
         if phase == Phase::Running {
             let has_bar = |run| self.subscriptions.progress(run) != JobProgress::None;
             let has_bars = jobs.iter().filter_map(|(_, job)| job.current_run()).any(has_bar);

@@ -9,6 +9,7 @@ use crate::model::{Job, JobState, Outcome, Overdue, RunEnd, StopSignal, WaitReas
 use crate::text;
 use crate::tui::output::JobProgress;
 use crate::tui::run_usage::RunUsage;
+use crate::tui::sort_order::{SortOrder, last_peak_memory};
 use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 
@@ -50,6 +51,8 @@ pub(super) struct ColumnWidths {
     time: usize,
     /// The width of the values; 0 if they are not shown.
     value: usize,
+    /// Whether the peak memory is shown in place of the value.
+    shows_memory: bool,
     /// The width of what running jobs use; 0 if that is not shown.
     usage: usize,
 }
@@ -62,8 +65,6 @@ struct RowParts {
     note_style: Style,
     time: String,
     duration: String,
-    /// The value, if values are shown.
-    value: String,
 }
 
 /// Room for `59m 59s`.
@@ -87,12 +88,14 @@ const MIN_TITLE_WIDTH: usize = 12;
 impl ColumnWidths {
     pub(super) fn of<'a>(
         jobs: &(impl Iterator<Item = &'a Job> + Clone),
+        sort: SortOrder,
         width: u16,
         settings: &ScreenSettings,
         now: DateTime<Utc>,
     ) -> Self {
-        let value = if result_value::are_comparable(jobs.clone()) {
-            let widths = jobs.clone().map(|job| text::width(&job.result_line()));
+        let shows_memory = sort == SortOrder::Memory;
+        let value = if shows_memory || result_value::are_comparable(jobs.clone()) {
+            let widths = jobs.clone().map(|job| text::width(&value_text(job, shows_memory)));
             widths.max().unwrap_or(0).min(MAX_VALUE_WIDTH)
         } else {
             0
@@ -106,7 +109,7 @@ impl ColumnWidths {
         let most = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
         let most = most.max(usize::from(width).saturating_sub(beside));
         let note = widest(finished_note).clamp(most.min(MIN_NOTE_WIDTH), most);
-        Self { note, time, value, usage: 0 }
+        Self { note, time, value, shows_memory, usage: 0 }
     }
 
     /// Also shows what running jobs use, if no title that has less than half of the row is cut for that.
@@ -161,7 +164,8 @@ pub(super) fn draw(
         painter.right(&format!("{:>DURATION_WIDTH$}", parts.duration), over(appearance.theme.dim));
         painter.right(&format!(" {:>width$} ", parts.time, width = columns.time), over(appearance.theme.dim));
         if columns.value > 0 && painter.room() > columns.value + MIN_TITLE_WIDTH {
-            let value = text::fit(&parts.value, columns.value, appearance.symbols.ellipsis);
+            let value = value_text(job, columns.shows_memory);
+            let value = text::fit(&value, columns.value, appearance.symbols.ellipsis);
             let gap = " ".repeat(columns.value.saturating_sub(text::width(&value)));
             painter.right(&format!(" {gap}{value} "), over(Style::new()));
         }
@@ -239,8 +243,7 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, settings: &ScreenSettings,
                 }
                 (_, _) => (reason, theme.dim),
             };
-            let (time, duration, value) = (String::new(), String::new(), String::new());
-            RowParts { sign, sign_style, note, note_style, time, duration, value }
+            RowParts { sign, sign_style, note, note_style, time: String::new(), duration: String::new() }
         }
         JobState::Running { stop, .. } => {
             let (sign, note) = match stop {
@@ -252,8 +255,7 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, settings: &ScreenSettings,
             let stalled = job.stalled_since().filter(|_| stop.is_none()).map(|since| stalled_text(since, now));
             let note_style = if stalled.is_some() { theme.failure } else { theme.warning };
             let note = stalled.unwrap_or_else(|| note.to_owned());
-            let (time, value) = (String::new(), String::new());
-            RowParts { sign, sign_style: theme.active, note, note_style, time, duration, value }
+            RowParts { sign, sign_style: theme.active, note, note_style, time: String::new(), duration }
         }
         JobState::Finished { outcome, .. } => {
             let (sign, sign_style) = appearance.outcome(outcome);
@@ -262,10 +264,14 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, settings: &ScreenSettings,
             let duration = if ran { time_format::last_run_duration(job, now) } else { String::new() };
             let time = finished_time(job, settings, now).unwrap_or_default();
             let note = finished_note(job);
-            let value = job.result_line();
-            RowParts { sign, sign_style, note, note_style: sign_style, time, duration, value }
+            RowParts { sign, sign_style, note, note_style: sign_style, time, duration }
         }
     }
+}
+
+/// The value of a job, or the peak memory of its latest run.
+fn value_text(job: &Job, shows_memory: bool) -> String {
+    if shows_memory { last_peak_memory(job).map(text::bytes).unwrap_or_default() } else { job.result_line() }
 }
 
 /// How a job ended, as short text. The sign alone says that it succeeded, which leaves room for its title.

@@ -1,6 +1,7 @@
 //! Draws the screen. Each view is given what it draws; only this file reads the state of the screen.
 
 mod action_menu;
+mod changes_table;
 mod confirm_box;
 mod detail_column;
 mod dialog_box;
@@ -168,7 +169,7 @@ impl Screen {
         self.site.read(|site| {
             let context = OverviewContext {
                 idle: self.idle_check(site, now),
-                stats: &|row| self.stats_of(row.id, row.queue, site, now),
+                stats: &|id, queue| self.stats_of(id, queue, site, now),
             };
             context.draw(overview, layout.body, buffer, targets);
         });
@@ -190,6 +191,7 @@ impl Screen {
                 ScreenPage::History(chart) => view.draw_history(chart, area, buffer, targets),
                 ScreenPage::Graph(graph) => view.draw_needs(graph, area, buffer, targets),
                 ScreenPage::Results(table) => view.draw_results(table, area, buffer, targets),
+                ScreenPage::Changes(table) => view.draw_changes(table, area, buffer, targets),
                 ScreenPage::Workers(table) => view.draw_workers(table, area, buffer, targets),
             }
         });

@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::QueueStatus;
+use crate::model::{QueueId, QueueState, QueueStatus};
 use crate::text;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
-use crate::tui::overview::{Overview, QueueRow};
+use crate::tui::overview::{Overview, QueueOrder, QueueRow};
 use crate::tui::queue_stats::{QueueStats, SPARKLINE_CELLS};
 use crate::tui::theme::Appearance;
 
@@ -33,7 +33,7 @@ const NUMBER_WIDTH: usize = 5;
 const MAX_NAME_WIDTH: usize = 32;
 
 /// The statistics of a queue, and its finished jobs in each part of the last hour.
-pub(super) type StatsOfQueue<'a> = dyn Fn(&QueueRow<'_>) -> (QueueStats, [usize; SPARKLINE_CELLS]) + 'a;
+pub(super) type StatsOfQueue<'a> = dyn Fn(&QueueId, &QueueState) -> (QueueStats, [usize; SPARKLINE_CELLS]) + 'a;
 
 /// What the overview shows.
 pub(super) struct OverviewContext<'a> {
@@ -43,14 +43,16 @@ pub(super) struct OverviewContext<'a> {
 
 impl Columns {
     /// The columns of a table whose longest name of a queue has this width.
-    fn new(width: u16, longest_name: usize) -> Self {
+    fn new(width: u16, longest_name: usize, order: QueueOrder) -> Self {
         let at_least = |least: u16, width_of_column: usize| if width >= least { width_of_column } else { 0 };
+        // The column by which the rows are sorted is always shown.
+        let needs_left = order == QueueOrder::TimeLeft;
         let columns = Self {
             name: 0,
             bar: at_least(100, 12),
             state: at_least(70, 18),
-            finished: at_least(60, COUNT_WIDTH + 1),
-            left: at_least(110, 10),
+            finished: at_least(if needs_left { 90 } else { 60 }, COUNT_WIDTH + 1),
+            left: at_least(if needs_left { 60 } else { 110 }, 10),
             sparkline: 0,
         };
         let others = columns.bar + columns.state + columns.finished + columns.left;
@@ -66,7 +68,7 @@ impl OverviewContext<'_> {
     /// Draws the table and keeps the selected queue visible.
     pub(super) fn draw(&self, overview: &mut Overview, area: Rect, buffer: &mut Buffer, targets: &mut ClickTargets) {
         let Appearance { theme, symbols } = &self.idle.settings.appearance;
-        let rows = overview.rows(self.idle.site);
+        let rows = overview.rows(self.idle.site, &|id, queue| (self.stats)(id, queue).0.time_left);
         let selected = overview.selected_row(&rows);
         let body = without_first_line(without_first_line(area));
         let height = usize::from(body.height);
@@ -75,7 +77,7 @@ impl OverviewContext<'_> {
         self.draw_title(overview, &rows, area, height, buffer);
         let queues = self.idle.site.queues();
         let names = queues.iter().map(|(id, _)| text::width(&text::sanitize_line(id.as_str())));
-        let columns = Columns::new(area.width, names.max().unwrap_or(0));
+        let columns = Columns::new(area.width, names.max().unwrap_or(0), overview.order);
         self.draw_heading(columns, without_first_line(area), buffer);
         if rows.is_empty() {
             LinePainter::new(body, buffer, symbols).left("   No matching queue.", theme.dim);
@@ -132,7 +134,7 @@ impl OverviewContext<'_> {
         let (pending, running) = (queue.pending.len(), queue.running.len());
         let (finished, failed) = (queue.finished.len(), self.idle.site.failed_count(row.id));
         let counted = |count: usize, style: Style| if count == 0 { theme.dim } else { style };
-        let (stats, hour) = (self.stats)(row);
+        let (stats, hour) = (self.stats)(row.id, row.queue);
         let mut painter = LinePainter::new(area, buffer, symbols);
         painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
         painter.left(&format!("{:>3} ", row.number), over(theme.dim));

@@ -332,7 +332,7 @@ fn expected_rows(harness: &ScreenHarness, phase: Phase) -> Vec<JobId> {
                 _ => 4,
             }),
             // No job of these tests has a value.
-            SortOrder::Queue | SortOrder::LowestValue | SortOrder::HighestValue => {}
+            SortOrder::Queue | SortOrder::Memory | SortOrder::LowestValue | SortOrder::HighestValue => {}
         }
         jobs.into_iter().map(|job| job.id).collect()
     })

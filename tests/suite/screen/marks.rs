@@ -129,7 +129,7 @@ fn jobs_are_moved_and_the_cursor_follows() {
     assert_eq!(harness.listed_jobs(Phase::Pending), ["fetch", "doc", "pack", "lint", "unit"]);
     assert_eq!(harness.message(), "It is already last in build.");
     harness.keys("c}");
-    assert_eq!(harness.message(), "The lists are sorted by title. Press c to change that.");
+    assert_eq!(harness.message(), "The lists are sorted longest first. Press c to change that.");
 }
 
 #[test]
@@ -152,8 +152,9 @@ fn lists_are_sorted_and_filtered_by_failure() {
     harness.keys("p");
     assert_eq!(harness.listed_jobs(Phase::Finished), ["unit", "lint", "fetch"], "latest first");
     for (order, names) in [
-        ("by title", ["fetch", "lint", "unit"]),
         ("longest first", ["lint", "fetch", "unit"]),
+        ("most memory first", ["unit", "lint", "fetch"]),
+        ("by title", ["fetch", "lint", "unit"]),
         ("failures first", ["lint", "unit", "fetch"]),
     ] {
         harness.keys("c");

@@ -98,6 +98,8 @@ fn the_overview_is_sorted_by_failures_and_by_work() {
     assert!(first(&mut harness).contains("mail"), "{}", harness.text());
     assert!(harness.text().contains("most failed first"));
     harness.keys("c");
+    assert!(harness.text().contains("most time left first"));
+    harness.keys("c");
     assert!(first(&mut harness).contains("backup"), "{}", harness.text());
     harness.keys("ccg<Enter>");
     assert_eq!(harness.screen.queue().id().as_str(), "backup");

@@ -66,7 +66,7 @@ fn values_have_a_column_where_they_differ() {
 #[test]
 fn the_lists_are_sorted_by_value_as_numbers() {
     let mut harness = finished(&[json!("0.25"), json!("9e-2"), json!(9), json!("10")], 24, 80);
-    harness.keys("cccc");
+    harness.keys("ccccc");
     assert!(harness.text().contains("Finished 4 · lowest value first"), "{}", harness.text());
     assert_eq!(titles(&mut harness), ["0.01", "0.1", "1", "10"]);
     harness.keys("c");
@@ -96,7 +96,7 @@ fn the_details_of_a_matrix_job_compare_the_parameters() {
         assert!(has(row, &words), "{words:?} in {row:?}:\n{text}");
     }
     // The order is that of the lists.
-    harness.keys("vccccc");
+    harness.keys("vcccccc");
     harness.keys("v");
     let text = harness.text();
     let (_, table) = text.split_once("Results  highest first").unwrap();

@@ -1,0 +1,135 @@
+//! Draws what has changed since some time ago: each job with how its run ended then and how it ended now.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::model::{Job, Outcome, RunSpan};
+use crate::text;
+use crate::tui::changes_table::{ChangedJob, ChangesTable, RunDifference, span_length, visible_rows};
+use crate::tui::mouse::ClickTargets;
+use crate::tui::theme::Appearance;
+
+use super::job_row;
+use super::line_painter::{LinePainter, without_first_line};
+use super::page_title::PageTitle;
+use super::page_view::{PageView, visible_lines};
+
+/// The width of how a run differs.
+const DIFFERENCE_WIDTH: usize = 15;
+
+/// The widths of the columns.
+struct Columns {
+    job: usize,
+    /// How a run ended; the same then and now.
+    end: usize,
+}
+
+impl Columns {
+    fn new(width: u16, longest_job: usize) -> Self {
+        // The cursor and the sign, and a gap of two cells before and between the ends.
+        let room = usize::from(width).saturating_sub(4 + DIFFERENCE_WIDTH + 4);
+        let job = longest_job.max(8).min((room / 2).max(8));
+        Self { job, end: (room.saturating_sub(job) / 2).min(40) }
+    }
+}
+
+impl PageView<'_> {
+    pub(super) fn draw_changes(
+        &self,
+        table: &ChangesTable,
+        area: Rect,
+        buffer: &mut Buffer,
+        targets: &mut ClickTargets,
+    ) {
+        let rows = table.rows();
+        let visible = visible_rows(area.height);
+        let hidden = (table.offset, rows.len().saturating_sub(table.offset + visible));
+        let fails = rows.iter().filter(|row| row.kind == RunDifference::Fails).count();
+        let facts = [
+            format!("since {} ago", table.age_text()),
+            table.queue().map_or_else(|| "all queues".to_owned(), ToString::to_string),
+            text::count_noun(rows.len(), "job"),
+            if fails > 0 { format!("{fails} fail now") } else { String::new() },
+            if table.is_cut() { "only the latest runs before".to_owned() } else { String::new() },
+        ];
+        PageTitle { name: "Changes", facts: &facts, hidden }.draw(&self.settings.appearance, area, buffer);
+        let body = without_first_line(area);
+        if rows.is_empty() {
+            let note = if table.is_loading() {
+                "Loading…"
+            } else if table.has_earlier_runs() {
+                "No job ended otherwise, or took much longer or less."
+            } else {
+                "No run is that old."
+            };
+            return self.draw_note(note, body, buffer);
+        }
+        let names = rows.iter().filter_map(|row| self.site.job(row.job)).map(|job| text::width(&job_name(job)));
+        let columns = Columns::new(area.width, names.max().unwrap_or(0));
+        self.draw_changes_heading(&columns, body, buffer);
+        let selected = table.selected_row();
+        for (index, row, line) in visible_lines(rows, table.offset, without_first_line(body), targets) {
+            self.draw_changed_job(row, &columns, index == selected, line, buffer);
+        }
+    }
+
+    fn draw_changes_heading(&self, columns: &Columns, area: Rect, buffer: &mut Buffer) {
+        let Appearance { theme, symbols } = &self.settings.appearance;
+        let mut painter = LinePainter::new(area, buffer, symbols);
+        painter.left("    ", theme.dim).fixed_width("Job", columns.job, theme.dim).left("  ", theme.dim);
+        painter.fixed_width("Change", DIFFERENCE_WIDTH, theme.dim);
+        painter.fixed_width("Then", columns.end, theme.dim).left("  ", theme.dim);
+        painter.fixed_width("Now", columns.end, theme.dim);
+    }
+
+    fn draw_changed_job(
+        &self,
+        row: &ChangedJob,
+        columns: &Columns,
+        is_selected: bool,
+        area: Rect,
+        buffer: &mut Buffer,
+    ) {
+        let Some(job) = self.site.job(row.job) else { return };
+        let Appearance { theme, symbols } = &self.settings.appearance;
+        if is_selected {
+            buffer.set_style(area, theme.cursor);
+        }
+        let over = |style: Style| if is_selected { theme.cursor } else { style };
+        let latest = job.result_run().map(|run| RunSpan::new(job.id, run));
+        let outcome = latest.as_ref().and_then(|span| span.outcome.as_ref());
+        let (sign, sign_style) =
+            outcome.map_or((symbols.dot, theme.dim), |outcome| self.settings.appearance.outcome(outcome));
+        let style = match row.kind {
+            RunDifference::Fails | RunDifference::FailsOtherwise => theme.failure,
+            RunDifference::Slower => theme.warning,
+            RunDifference::Succeeds | RunDifference::Faster => theme.success,
+            RunDifference::EndedOtherwise | RunDifference::FirstRun => theme.dim,
+        };
+        let mut painter = LinePainter::new(area, buffer, symbols);
+        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
+        painter.left(sign, over(sign_style)).left("  ", over(Style::new()));
+        let name = text::fit_middle(&job_name(job), columns.job, None, symbols.ellipsis).into_owned();
+        painter.fixed_width(&name, columns.job, over(Style::new())).left("  ", over(Style::new()));
+        painter.fixed_width(row.kind.as_str(), DIFFERENCE_WIDTH, over(style));
+        let end = |span: Option<&RunSpan>| span.map(end_of_run).unwrap_or_default();
+        let then = text::pad(&end(row.earlier.as_ref()), columns.end, symbols.ellipsis);
+        let now = text::pad(&end(latest.as_ref()), columns.end, symbols.ellipsis);
+        painter.left(&then, over(theme.dim)).left("  ", over(Style::new())).left(&now, over(Style::new()));
+    }
+}
+
+/// The queue and the title of a job.
+fn job_name(job: &Job) -> String {
+    text::sanitize_line(&format!("{}/{}", job.queue, job.display_title()))
+}
+
+/// How a run ended and how long it took.
+fn end_of_run(span: &RunSpan) -> String {
+    let took = span_length(span).map(text::duration).unwrap_or_default();
+    match &span.outcome {
+        None | Some(Outcome::Succeeded) => took,
+        Some(outcome) => format!("{took}, {}", job_row::outcome_text(outcome)),
+    }
+}
