@@ -1,7 +1,7 @@
 //! P3 to P6: time to the first frame, time from a key to its frame, wake-ups and output while idle, and memory.
 //!
-//! `cargo bench --bench screen`, or a part: `cargo bench --bench screen -- P4-short`. The screen runs in a pseudo-terminal
-//! of 120x40 on a site that has been reconciled before.
+//! `cargo bench --bench screen`, or a part: `cargo bench --bench screen -- P4-short`; `bytes` is what a busy screen writes. The
+//! screen runs in a pseudo-terminal of 120x40 on a site that has been reconciled before.
 
 use std::env;
 use std::error::Error;
@@ -35,6 +35,8 @@ const KEY_INTERVAL: Duration = Duration::from_millis(20);
 /// The scripts of the four jobs: usual lines; two bytes per line; and one write per line, which saturates the processors.
 const FLOODS: [(&str, &str); 3] =
     [("P4", "yes what a flood prints"), ("P4-short", "yes"), ("P4-shell", "while :; do echo x; done")];
+/// What each frame begins with.
+const FRAME_START: &[u8] = b"\x1b[?2026h";
 
 fn main() -> Result {
     let selected: Vec<String> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -42,6 +44,9 @@ fn main() -> Result {
         |names: &[&str]| selected.is_empty() || selected.iter().any(|name| names.contains(&name.as_str()));
     if is_selected(&["P3", "P5", "P6"]) {
         start_idle_and_memory()?;
+    }
+    if is_selected(&["bytes"]) {
+        bytes_of_a_busy_screen()?;
     }
     for (name, run) in FLOODS {
         if is_selected(&["P4", name]) {
@@ -78,6 +83,46 @@ fn start_idle_and_memory() -> Result {
         let bytes = screen.drain_output();
         println!("P5  {jobs:>7} jobs: idle {rate:.1} wake-ups a second, {bytes} bytes in 10 s   (at most 0; 0)");
     }
+    Ok(())
+}
+
+/// How many bytes the screen writes while four jobs print as fast as they can, and when a key moves the cursor.
+fn bytes_of_a_busy_screen() -> Result {
+    let mut floods = String::new();
+    for nth in 1..=4 {
+        writeln!(floods, "      - {{id: flood-{nth}, title: Flood {nth}, run: \"{}\"}}", FLOODS[0].1)?;
+    }
+    let folder = site(&floods, 20)?;
+    let worker =
+        Command::new(SETLIST).args(["process", "q"]).current_dir(folder.path()).stdout(Stdio::null()).spawn()?;
+    let worker = ForegroundWorker(worker);
+    let mut screen = ScreenProcess::open(folder.path())?;
+    screen.wait_for_text("Output · Flood 1")?;
+    screen.wait_for_text("a flood prints")?;
+    for (what, keys) in [("output of one", ""), ("tiles of four", "T")] {
+        screen.keys.write_all(keys.as_bytes())?;
+        thread::sleep(Duration::from_secs(1));
+        screen.drain_output();
+        let (start, mut bytes, mut writes) = (Instant::now(), 0_usize, 0_u32);
+        while start.elapsed() < IDLE_TIME {
+            if let Ok(written) = screen.output.recv_timeout(KEY_INTERVAL) {
+                bytes += written.len();
+                // A frame is marked as a synchronized update.
+                writes +=
+                    u32::try_from(written.windows(FRAME_START.len()).filter(|part| *part == FRAME_START).count())?;
+                screen.parser.process(&written);
+            }
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let per_frame = f64::from(u32::try_from(bytes)?) / f64::from(writes.max(1));
+        println!(
+            "bytes    120x40, four times `{}`, {what}: {:.0} frames a second, {per_frame:.0} bytes a frame, {:.1} KiB a second",
+            FLOODS[0].1,
+            f64::from(writes) / seconds,
+            f64::from(u32::try_from(bytes)?) / 1_024.0 / seconds
+        );
+    }
+    drop(worker);
     Ok(())
 }
 

@@ -167,7 +167,7 @@ impl ChangesTable {
 
     /// Compares a job that has changed again.
     pub(super) fn observe(&mut self, job: &Job) {
-        if self.is_loading() {
+        if self.is_loading() || self.earlier.is_empty() {
             return;
         }
         self.rows.retain(|row| row.job != job.id);
@@ -196,7 +196,9 @@ impl ChangesTable {
             self.earlier.entry(span.job).or_insert(span);
         }
         let has_all = !self.is_cut && site.jobs().take(MAX_SCANNED_JOBS + 1).count() <= MAX_SCANNED_JOBS;
-        self.rows = if has_all {
+        self.rows = if self.earlier.is_empty() {
+            Vec::new()
+        } else if has_all {
             site.jobs().filter_map(|job| self.compare(job)).collect()
         } else {
             self.earlier.keys().filter_map(|id| self.compare(site.job(*id)?)).collect()

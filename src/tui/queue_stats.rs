@@ -216,7 +216,8 @@ impl QueueCounters {
     }
 
     /// The estimated time to finish all pending and running jobs: each takes as long as its latest run did, or else the
-    /// mean of the others, unless its reported progress is extrapolated.
+    /// mean of the others, unless its reported progress is extrapolated. `None` if all running jobs have taken longer than
+    /// that: how long they will take is unknown.
     fn time_left(
         &self,
         record: &QueueState,
@@ -231,17 +232,17 @@ impl QueueCounters {
         let unknown = u32::try_from(record.pending.len()).ok()?.saturating_sub(self.pending_durations.count);
         let pending = mean.checked_mul(unknown)?.checked_add(self.pending_durations.sum)?;
         let runs = record.running.iter().filter_map(|id| site_state.job(*id)?.last_run.as_ref());
-        let rest = runs.map(|run| {
+        let rest = runs.filter_map(|run| {
             let elapsed = (now - run.started).to_std().unwrap_or_default();
             // Extrapolate from reported progress.
             if let Some(done @ MIN_PERCENT..) = percent(run.id) {
-                return elapsed * u32::from(100 - done.min(100)) / u32::from(done);
+                return Some(elapsed * u32::from(100 - done.min(100)) / u32::from(done));
             }
-            // A run that has taken longer than the mean is likely to take as long again.
-            mean.checked_sub(elapsed).unwrap_or(elapsed)
+            mean.checked_sub(elapsed)
         });
-        let (sum, longest) =
-            rest.fold((pending, Duration::ZERO), |(sum, longest), rest| (sum + rest, longest.max(rest)));
+        let rest: Vec<Duration> = rest.collect();
+        let longest = *rest.iter().max()?;
+        let sum = pending + rest.iter().sum::<Duration>();
         Some((sum / record.settings.max_parallel().max(1)).max(longest))
     }
 }

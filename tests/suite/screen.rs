@@ -11,6 +11,7 @@ mod copy;
 mod cursor;
 mod first_hints;
 mod following;
+mod golden_pages;
 pub(crate) mod harness;
 mod header_stats;
 mod input_form;

@@ -1,5 +1,6 @@
 //! The whole program in a real pseudo-terminal: real keys, real jobs, what the screen shows.
 
+mod demo;
 mod first_minute;
 mod linear;
 mod multiplexer;

@@ -19,13 +19,13 @@ use super::page_view::{PageView, visible_lines};
 const DIFFERENCE_WIDTH: usize = 15;
 
 /// The widths of the columns.
-struct Columns {
+struct ChangesColumns {
     job: usize,
     /// How a run ended; the same then and now.
     end: usize,
 }
 
-impl Columns {
+impl ChangesColumns {
     fn new(width: u16, longest_job: usize) -> Self {
         // The cursor and the sign, and a gap of two cells before and between the ends.
         let room = usize::from(width).saturating_sub(4 + DIFFERENCE_WIDTH + 4);
@@ -66,7 +66,7 @@ impl PageView<'_> {
             return self.draw_note(note, body, buffer);
         }
         let names = rows.iter().filter_map(|row| self.site.job(row.job)).map(|job| text::width(&job_name(job)));
-        let columns = Columns::new(area.width, names.max().unwrap_or(0));
+        let columns = ChangesColumns::new(area.width, names.max().unwrap_or(0));
         self.draw_changes_heading(&columns, body, buffer);
         let selected = table.selected_row();
         for (index, row, line) in visible_lines(rows, table.offset, without_first_line(body), targets) {
@@ -74,7 +74,7 @@ impl PageView<'_> {
         }
     }
 
-    fn draw_changes_heading(&self, columns: &Columns, area: Rect, buffer: &mut Buffer) {
+    fn draw_changes_heading(&self, columns: &ChangesColumns, area: Rect, buffer: &mut Buffer) {
         let Appearance { theme, symbols } = &self.settings.appearance;
         let mut painter = LinePainter::new(area, buffer, symbols);
         painter.left("    ", theme.dim).fixed_width("Job", columns.job, theme.dim).left("  ", theme.dim);
@@ -86,7 +86,7 @@ impl PageView<'_> {
     fn draw_changed_job(
         &self,
         row: &ChangedJob,
-        columns: &Columns,
+        columns: &ChangesColumns,
         is_selected: bool,
         area: Rect,
         buffer: &mut Buffer,

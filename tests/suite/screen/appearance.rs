@@ -63,10 +63,18 @@ const THEMES: [Palette; 5] = Palette::ALL;
 
 /// The screen as text, then a letter for the style of each cell, then the meaning of each letter in each theme.
 fn styled(width: u16, height: u16, keys: &str) -> String {
+    styled_site(width, height, |appearance| {
+        let mut harness = busy_site(width, height, appearance);
+        harness.keys(keys);
+        harness
+    })
+}
+
+/// The same of a screen that is made for each theme.
+pub(super) fn styled_site(width: u16, height: u16, site: impl Fn(Appearance) -> ScreenHarness) -> String {
     let mut text = String::new();
     let screens = THEMES.map(|palette| {
-        let mut harness = busy_site(width, height, Appearance::new(palette, false));
-        harness.keys(keys);
+        let mut harness = site(Appearance::new(palette, false));
         text = harness.text();
         harness.buffer()
     });
@@ -483,29 +491,9 @@ fn no_title_disturbs_the_cells_beside_it() {
 }
 
 #[test]
-fn the_timeline_at_80_by_24() {
-    snapshot!("80x24-timeline", styled(80, 24, "s"));
-}
-
-#[test]
-fn the_timeline_at_120_by_40() {
-    snapshot!("120x40-timeline", styled(120, 40, "s"));
-}
-
-#[test]
 fn the_timeline_in_ascii_at_40_by_10() {
     let mut harness = busy_site(40, 10, Appearance::new(Palette::Mono, true));
     snapshot!("40x10-timeline-ascii", harness.keys("s").text());
-}
-
-#[test]
-fn the_history_at_80_by_24() {
-    snapshot!("80x24-history", styled(80, 24, "/unit<Enter>C"));
-}
-
-#[test]
-fn the_needs_at_80_by_24() {
-    snapshot!("80x24-needs", styled(80, 24, "m"));
 }
 
 #[test]
