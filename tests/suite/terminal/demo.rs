@@ -184,10 +184,10 @@ fn class_of(color: Color, default: &str) -> String {
 const STYLE: &str = "text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}\
 .fg{fill:#d5d9e0}.bg{fill:#15181e}.b{font-weight:bold}.d{opacity:.65}.u{text-decoration:underline}\
 .c0{fill:#15181e}.c1,.c9{fill:#f2777a}.c2,.c10{fill:#8cc570}.c3,.c11{fill:#e5c07b}.c4,.c12{fill:#6cb0f5}\
-.c5,.c13{fill:#c792ea}.c6,.c14{fill:#5cc8d7}.c7,.c15{fill:#d5d9e0}.c8{fill:#7d8694}\
+.c5,.c13{fill:#c792ea}.c6,.c14{fill:#5cc8d7}.c7,.c15{fill:#d5d9e0}.c8{fill:#7d8694}rect.c4{fill:#24497a}\
 @media (prefers-color-scheme:light){.fg,.c7,.c15{fill:#24292f}.bg,.c0{fill:#fbfbfa}.c1,.c9{fill:#c4232b}\
 .c2,.c10{fill:#2b7a2f}.c3,.c11{fill:#8a5a00}.c4,.c12{fill:#1f62b5}.c5,.c13{fill:#8a3fa8}.c6,.c14{fill:#0b7285}\
-.c8{fill:#6b7280}}";
+.c8{fill:#6b7280}rect.c4{fill:#cfe2f8}}";
 
 #[test]
 fn the_picture_of_the_readme_is_recorded() {
