@@ -110,7 +110,7 @@ fn fill(folder: &Path, bytes: usize) -> Result<PathBuf> {
             let Event::Started { job, run } = event else { continue };
             let mut log = store.log_writer(run.id, u64::MAX);
             log.write(Stream::Out, text[..middle].as_bytes(), now)?;
-            if nth % FOUND_EVERY == 0 {
+            if nth.is_multiple_of(FOUND_EVERY) {
                 log.write(Stream::Out, FOUND_LINE.as_bytes(), now)?;
             }
             log.write(Stream::Out, text[middle..].as_bytes(), now)?;

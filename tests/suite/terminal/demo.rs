@@ -83,7 +83,7 @@ impl Recorder {
             for (y, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
                 let times = shown.entry((y, row)).or_default();
                 match times.last_mut() {
-                    Some((_, end)) if *end == *from => *end = until,
+                    Some((_, end)) if *end >= *from => *end = until,
                     _ => times.push((*from, until)),
                 }
             }
@@ -104,7 +104,7 @@ impl Recorder {
 fn animation(times: &[(f64, f64)], length: f64) -> String {
     let (mut values, mut key_times) = (vec!["0"], vec!["0".to_owned()]);
     for (from, until) in times {
-        if *from == 0.0 {
+        if *from <= 0.0 {
             values[0] = "1";
         } else {
             values.push("1");
