@@ -178,10 +178,11 @@ pub(super) fn missing_artifacts_text(elsewhere: Option<&RemoteArtifacts>) -> Str
 /// The text for events that apply a new version of `jobs.yaml` or a list that a job has returned, by this process or another
 /// one.
 pub(super) fn reload_text(records: &[EventRecord], site_state: &SiteState) -> Option<ReplyText> {
-    let (index, at, stamp) = records.iter().enumerate().rev().find_map(|(index, recorded)| match &recorded.event {
-        Event::FileApplied { file_version } => Some((index, recorded.at, file_version)),
-        _ => None,
-    })?;
+    let (index, at, file_version) =
+        records.iter().enumerate().rev().find_map(|(index, recorded)| match &recorded.event {
+            Event::FileApplied { file_version } => Some((index, recorded.at, file_version)),
+            _ => None,
+        })?;
     // The jobs of a returned list are made in the transaction that records the end of the run.
     let source = records[index..].iter().find_map(|recorded| match &recorded.event {
         Event::Ended { job, report, .. } if recorded.at == at && report.outcome == Outcome::Succeeded => {
@@ -193,7 +194,7 @@ pub(super) fn reload_text(records: &[EventRecord], site_state: &SiteState) -> Op
     let source = source.unwrap_or_else(|| RELOADED.to_owned());
     // Events of one transaction have the same time.
     let events: Vec<&Event> = records.iter().filter(|other| other.at == at).map(|other| &other.event).collect();
-    let deferred = stamp.is_empty() || events.iter().any(|event| is_deferred_change(event));
+    let deferred = file_version.is_empty() || events.iter().any(|event| is_deferred_change(event));
     Some(changes_text(&source, &events, deferred))
 }
 

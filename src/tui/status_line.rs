@@ -4,6 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{QueueId, QueueMode};
 
+const SHOWN_FOR: TimeDelta = TimeDelta::seconds(6);
+const ERRORS_SHOWN_FOR: TimeDelta = TimeDelta::seconds(60);
+
 /// The severity of a status text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -40,17 +43,17 @@ impl StatusLine {
     }
 
     /// Replaces the text. Errors are shown for longer.
-    pub fn show(&mut self, tone: Severity, text: impl Into<String>, now: DateTime<Utc>) {
-        let seconds = match tone {
-            Severity::Info | Severity::Warning => 6,
-            Severity::Error => 60,
+    pub fn show(&mut self, severity: Severity, text: impl Into<String>, now: DateTime<Utc>) {
+        let time = match severity {
+            Severity::Info | Severity::Warning => SHOWN_FOR,
+            Severity::Error => ERRORS_SHOWN_FOR,
         };
-        self.show_until(tone, text, now + TimeDelta::seconds(seconds));
+        self.show_until(severity, text, now + time);
     }
 
     /// Replaces the text until a time.
-    pub fn show_until(&mut self, tone: Severity, text: impl Into<String>, until: DateTime<Utc>) {
-        self.shown = Some(StatusText { text: text.into(), severity: tone, until });
+    pub fn show_until(&mut self, severity: Severity, text: impl Into<String>, until: DateTime<Utc>) {
+        self.shown = Some(StatusText { text: text.into(), severity, until });
         self.subject = None;
     }
 
@@ -88,7 +91,7 @@ impl StatusLine {
 
     /// Removes an expired text; returns when the current one expires.
     pub fn expire(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.shown.take_if(|notice| notice.until <= now);
-        self.shown.as_ref().map(|notice| notice.until)
+        self.shown.take_if(|text| text.until <= now);
+        self.shown.as_ref().map(|text| text.until)
     }
 }

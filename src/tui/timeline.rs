@@ -272,6 +272,7 @@ impl Timeline {
                     (self.selected, self.selected_run) = (Some(span.job), Some(span.run));
                 }
             }
+            // `+` and `-`.
             (_, Some(Action::MoreParallel)) => match self.zoom.checked_sub(1) {
                 Some(closer) => self.zoom_to(closer, context),
                 None => return PageResponse::Refuse("This is the closest zoom."),

@@ -20,6 +20,9 @@ use super::server_outage::{RequestKind, ServerOutage};
 use super::state::{JobsFileState, Screen, UndoEntry};
 use super::status_line::Severity;
 
+/// How long a removal can be undone.
+const UNDO_TIME: TimeDelta = TimeDelta::seconds(10);
+
 impl Screen {
     /// Handles a message; returns the effects to carry out.
     pub fn handle(&mut self, message: Message, now: DateTime<Utc>) -> Vec<Effect> {
@@ -261,7 +264,7 @@ impl Screen {
         }
         if let Some(jobs) = response.removed {
             self.lists.set_marks(jobs.iter().copied(), false);
-            let until = now + TimeDelta::seconds(10);
+            let until = now + UNDO_TIME;
             self.undo.push(UndoEntry { jobs, until });
             self.status_line.show_until(response.severity, response.text, until);
         } else if !response.text.is_empty() {
