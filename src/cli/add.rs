@@ -11,6 +11,7 @@ use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::job_options::from_folder;
 use super::json_records::{JobRecord, write_json};
+use super::name_syntax::suggestion;
 use super::open_site::OpenSite;
 use super::programs::warn_if_missing;
 use super::safe_output;
@@ -20,7 +21,7 @@ use crate::model::{
     Command, Definition, Event, JobId, JobRef, Need, QueueId, QueueInfo, QueueMode, Refusal, SchedulingOptions, Script,
 };
 use crate::store::SaveLock;
-use crate::text::{count_noun, is_or_are};
+use crate::text::{self, count_noun, is_or_are};
 
 /// The limits of standard input. All of its jobs are added in one transaction.
 const MAX_STDIN_JOBS: usize = 250_000;
@@ -33,8 +34,10 @@ const MAX_REPORTED_LINES: usize = 10;
 pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliError> {
     let mut site = site.require_valid_file()?;
     let queue = QueueId::from(options.queue.as_str());
+    let known: Vec<String> = site.store.queues()?.iter().map(|known| known.id.to_string()).collect();
+    let is_new = !known.contains(&options.queue);
     if let Some(reason) = QueueId::invalid_name_reason(&options.queue)
-        && !site.store.queues()?.iter().any(|known| known.id == queue)
+        && is_new
     {
         return Err(CliError::Usage(reason.to_owned()));
     }
@@ -48,6 +51,10 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     }
     let added: Vec<JobId> =
         if options.save { save_jobs(&mut site, &queue, &jobs)? } else { add_or_find(&mut site, &queue, jobs)? };
+    if is_new {
+        let hint = suggestion(&options.queue, &known).unwrap_or_default();
+        warn(&text::sanitize_line(&format!("created the queue {queue}{hint}")));
+    }
     if now {
         // Refused for a job that has been requested already.
         let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job, force: false }).collect();

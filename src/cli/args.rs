@@ -373,7 +373,8 @@ pub(super) struct ProcessArgs {
     /// Process queues that are paused, too.
     #[arg(long)]
     pub resume: bool,
-    /// Make the finished jobs of these queues pending first, so that they run again.
+    /// Make the finished jobs of these queues pending first, so that they run again. Jobs that were added or run once, and
+    /// are not in jobs.yaml, are left out.
     #[arg(long)]
     pub again: bool,
     /// Run only one job: the next one that is ready.
@@ -407,7 +408,8 @@ pub(super) struct StartArgs {
     /// Process queues that are paused, too.
     #[arg(long)]
     pub resume: bool,
-    /// Make the finished jobs of these queues pending first, so that they run again.
+    /// Make the finished jobs of these queues pending first, so that they run again. Jobs that were added or run once, and
+    /// are not in jobs.yaml, are left out.
     #[arg(long)]
     pub again: bool,
     /// Approve all jobs of these queues that need approval.

@@ -113,8 +113,10 @@ pub(super) fn explain(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitS
     };
     let mut out = BufWriter::new(safe_output::stdout());
     if json {
-        let record =
-            ExplanationRecord { slow: slow.as_ref().map(SlowRunRecord::new), ..record(job, &explanation, &files, now) };
+        let record = ExplanationRecord {
+            slow: slow.as_ref().map(SlowRunRecord::new),
+            ..record(&site_state, job, &explanation, &files, now)
+        };
         write_json(&mut out, &record)?;
     } else {
         writeln!(out, "{}  {}", job.id, text::sanitize_line(&job.path()))?;
@@ -131,13 +133,16 @@ pub(super) fn explain(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitS
 }
 
 /// What would happen to the job now, as one word and as a sentence. Scripts read these words: they never change.
-fn verdict(job: &Job, explanation: &Explanation, files: &Files) -> (&'static str, String) {
+fn verdict(site_state: &SiteState, job: &Job, explanation: &Explanation, files: &Files) -> (&'static str, String) {
     let is_up_to_date = matches!(files, Files::Observed(reasons) if reasons.is_empty());
     let has_conditions = job.script().is_some_and(|script| script.exec.conditions.is_some()) && !job.is_forced();
     match (&job.state, &explanation.waiting) {
         (JobState::Running { .. }, _) => ("running", "it is running".to_owned()),
         (JobState::Finished { .. }, _) => {
             let then = match files {
+                _ if explanation.requirements.iter().any(|reason| matches!(reason, WaitReason::NeedsFailed(_))) => {
+                    "it would be refused (`--force` runs it anyway)"
+                }
                 _ if !explanation.requirements.is_empty() => "it would wait",
                 _ if is_up_to_date => "it would be skipped: it is up to date",
                 _ if has_conditions => "its conditions would decide",
@@ -148,6 +153,9 @@ fn verdict(job: &Job, explanation: &Explanation, files: &Files) -> (&'static str
         (_, Some(WaitReason::NeedsFailed(_))) => ("skips", "it will be skipped when its queue is processed".to_owned()),
         (_, Some(WaitReason::FreeSlot)) if explanation.holders.is_empty() => match files {
             _ if is_up_to_date => ("skips", "it is next, and will be skipped: it is up to date".to_owned()),
+            _ if !site_state.workers().any(|worker| worker.serves(&job.queue)) => {
+                ("waits", format!("it is next, but no worker is running; `setlist start {}` starts one", job.queue))
+            }
             _ => ("runs", "it is next".to_owned()),
         },
         (_, waiting) => {
@@ -164,6 +172,49 @@ fn verdict(job: &Job, explanation: &Explanation, files: &Files) -> (&'static str
     }
 }
 
+/// What a pending job waits for, or why.
+fn waiting_line(
+    site_state: &SiteState,
+    job: &Job,
+    explanation: &Explanation,
+    waiting: &WaitReason,
+    now: DateTime<Utc>,
+) -> Option<(&'static str, String)> {
+    Some(match waiting {
+        WaitReason::QueueIdle => ("because", "its queue is not being processed".to_owned()),
+        WaitReason::QueuePaused => ("because", format!("{} is paused", job.queue)),
+        WaitReason::QueueStopped => {
+            ("because", format!("{} was stopped by {}", job.queue, explanation.stopped_by.join(", ")))
+        }
+        WaitReason::Labels { labels, has_worker: false } => {
+            ("waits for", format!("a worker with {}: none has joined", labels.join(" and ")))
+        }
+        WaitReason::FreeSlot if !explanation.full_workers.is_empty() => {
+            let workers: Vec<String> = explanation.full_workers.iter().map(ToString::to_string).collect();
+            let noun = if workers.len() == 1 { "worker" } else { "one of the workers" };
+            ("waits for", format!("free slots of {noun} {}", workers.join(", ")))
+        }
+        WaitReason::FreeSlot if !explanation.holders.is_empty() => {
+            let slots = site_state.queue(&job.queue).map_or(1, |queue| queue.settings.max_parallel());
+            ("waits for", format!("a free slot of {} (parallel: {slots})", job.queue))
+        }
+        WaitReason::FreeSlot => return None,
+        waiting => requirement_line(waiting, now),
+    })
+}
+
+/// A reason that doesn't depend on other jobs of the queue.
+fn requirement_line(reason: &WaitReason, now: DateTime<Utc>) -> (&'static str, String) {
+    let text = reason.describe(now);
+    match reason {
+        WaitReason::Time(_) | WaitReason::Retry { .. } | WaitReason::Schedule { .. } => ("due", text),
+        _ => match text.strip_prefix("waiting for ") {
+            Some(awaited) => ("waits for", awaited.to_owned()),
+            None => ("because", format!("it {text}")),
+        },
+    }
+}
+
 fn lines(
     site_state: &SiteState,
     job: &Job,
@@ -172,29 +223,10 @@ fn lines(
     now: DateTime<Utc>,
 ) -> Vec<(&'static str, String)> {
     let ago = |at: DateTime<Utc>| text::time_left(elapsed(at, now));
-    let mut lines = vec![("now", verdict(job, explanation, files).1)];
-    if let Some(waiting) = &explanation.waiting {
-        let text = match waiting {
-            WaitReason::QueueIdle => "its queue is not being processed".to_owned(),
-            WaitReason::QueuePaused => format!("{} is paused", job.queue),
-            WaitReason::QueueStopped => format!("{} was stopped by {}", job.queue, explanation.stopped_by.join(", ")),
-            WaitReason::Labels { labels, has_worker: false } => {
-                format!("a worker with {}: none has joined", labels.join(" and "))
-            }
-            WaitReason::FreeSlot if !explanation.full_workers.is_empty() => {
-                let workers: Vec<String> = explanation.full_workers.iter().map(ToString::to_string).collect();
-                let noun = if workers.len() == 1 { "worker" } else { "one of the workers" };
-                format!("free slots of {noun} {}", workers.join(", "))
-            }
-            WaitReason::FreeSlot if !explanation.holders.is_empty() => {
-                let slots = site_state.queue(&job.queue).map_or(1, |queue| queue.settings.max_parallel());
-                format!("a free slot of {} (parallel: {slots})", job.queue)
-            }
-            waiting => waiting.describe(now).trim_start_matches("waiting for ").to_owned(),
-        };
-        lines.push(("waits for", text));
-    } else {
-        lines.extend(explanation.requirements.iter().map(|reason| ("would wait", reason.describe(now))));
+    let mut lines = vec![("now", verdict(site_state, job, explanation, files).1)];
+    match &explanation.waiting {
+        Some(waiting) => lines.extend(waiting_line(site_state, job, explanation, waiting, now)),
+        None => lines.extend(explanation.requirements.iter().map(|reason| requirement_line(reason, now))),
     }
     lines.extend(
         explanation.holders.iter().map(|holder| ("held by", format!("{} since {}", holder.job, ago(holder.since)))),
@@ -269,6 +301,7 @@ fn failure_lines(job: &Job) -> Vec<(&'static str, String)> {
 }
 
 fn record<'a>(
+    site_state: &SiteState,
     job: &'a Job,
     explanation: &'a Explanation,
     files: &'a Files,
@@ -285,7 +318,7 @@ fn record<'a>(
         job: job.path(),
         state: Phase::as_str(job.phase()),
         outcome: job.outcome().map(Outcome::as_str),
-        verdict: verdict(job, explanation, files).0,
+        verdict: verdict(site_state, job, explanation, files).0,
         waiting: waiting.map(WaitReason::as_str),
         waiting_for: waiting.and_then(words),
         not_before: waiting.and_then(WaitReason::until).map(|at| at.to_rfc3339()),

@@ -90,7 +90,13 @@ fn failed_jobs(site_state: &SiteState, queues: &[QueueId], filter: &JobFilterArg
     }
     let selection = SelectionFilter::parse(filter, site_state, site_state.jobs())?;
     let jobs = queues.iter().flat_map(|queue| jobs_of_queue(site_state, queue));
-    let mut jobs: Vec<Job> = jobs.filter(|job| job.last_run_failed() && selection.matches(job)).cloned().collect();
+    let failed = jobs.filter(|job| job.last_run_failed() && selection.matches(job)).cloned();
+    let (removed, mut jobs): (Vec<Job>, Vec<Job>) = failed.partition(|job| job.definition.is_removed_from_file);
+    if let Some(first) = removed.first() {
+        let (count, path) = (text::count_noun(removed.len(), "failed job"), text::sanitize_line(&first.path()));
+        let verb = text::is_or_are(removed.len());
+        warn(&format!("{count} {verb} no longer in jobs.yaml; `setlist retry {path}` runs one of these"));
+    }
     jobs.sort_by_key(|job| job.id);
     Ok(jobs)
 }

@@ -164,6 +164,8 @@ pub(super) struct JobRecord<'a> {
     pools: BTreeMap<&'a str, &'a [u32]>,
     /// The key that only one pending or running job has.
     unique: Option<&'a str>,
+    /// Whether its entry is no longer in the file.
+    removed_from_file: bool,
     skipped_by: Option<&'static str>,
     /// Since when it prints nothing, if it is stalled.
     stalled_since: Option<String>,
@@ -380,6 +382,7 @@ impl<'a> JobRecord<'a> {
             uses: job.definition.scheduling.uses.iter().map(|wanted| (&*wanted.pool, wanted.count)).collect(),
             pools: held_units(job.held_pools()),
             unique: job.definition.scheduling.unique.as_deref(),
+            removed_from_file: job.definition.is_removed_from_file,
             skipped_by: job.outcome().and_then(Outcome::skip_kind).map(SkipKind::as_str),
             stalled_since: job.stalled_since().map(iso_time),
             overdue_since: None,

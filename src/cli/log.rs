@@ -177,7 +177,8 @@ impl MultiLogPrinter<'_> {
             }
         }
         let mut printed_hints = Vec::new();
-        site.check_workers(false)?;
+        // Another command may have noticed a worker's death, and starts none.
+        site.check_workers(true)?;
         loop {
             self.sync_state(site.store.as_mut(), &mut site_state, targets)?;
             // Checked before the logs are read, so that all output of an ended run is printed.

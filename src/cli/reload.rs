@@ -27,6 +27,7 @@ fn changes_line(events: &[Event]) -> String {
         (count(|event| matches!(event, Event::Added { .. } | Event::Restored { .. })), "added"),
         (count(|event| matches!(event, Event::Redefined { .. }) && !event.is_removal_from_file()), "changed"),
         (count(|event| matches!(event, Event::Removed { .. })), "removed"),
+        (count(Event::is_removal_from_file), "only kept as a record"),
     ];
     let counts = counts.into_iter().filter(|(jobs, _)| *jobs > 0);
     let parts: Vec<String> = counts.map(|(jobs, verb)| format!("{} {verb}", count_noun(jobs, "job"))).collect();

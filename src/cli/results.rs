@@ -69,11 +69,9 @@ fn tables_of<'a>(id: &QueueId, site_state: &'a SiteState) -> Vec<ResultTable<'a>
         tables[nth].jobs.push(job);
     }
     tables.retain(|table| table.jobs.iter().any(|job| job.result().is_some()));
-    if entries.is_empty() {
-        jobs.retain(|job| job.result().is_some());
-        if !jobs.is_empty() {
-            tables.push(ResultTable { title: text::sanitize_line(id.as_str()), parameters: Vec::new(), jobs });
-        }
+    jobs.retain(|job| job.definition.matrix.is_none() && job.result().is_some());
+    if !jobs.is_empty() {
+        tables.push(ResultTable { title: text::sanitize_line(id.as_str()), parameters: Vec::new(), jobs });
     }
     tables
 }

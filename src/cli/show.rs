@@ -234,7 +234,8 @@ fn print_details(
 fn describe_state(job: &Job) -> String {
     let stalled = status_check::stalled_text(job, clock::now()).map(|text| format!(", {text}")).unwrap_or_default();
     let state = job.outcome().map_or(job.phase().as_str().to_owned(), Outcome::to_string);
-    format!("{state}{stalled}")
+    let removed = if job.definition.is_removed_from_file { ", no longer in jobs.yaml" } else { "" };
+    format!("{state}{stalled}{removed}")
 }
 
 /// Describes a run, and what it got when it started.

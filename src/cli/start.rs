@@ -177,11 +177,16 @@ pub(super) fn requeue_finished(
     Ok(())
 }
 
-/// The commands that make the finished jobs of queues pending again, as far as they are still in the file.
+/// The commands that make the finished jobs of queues pending again, as far as they are in the file: a command that was added
+/// or run once is not repeated.
 pub(super) fn requeue_commands(site_state: &SiteState, queues: &[QueueId]) -> Vec<Command> {
+    finished_in_file(site_state, queues).map(|job| Command::Reset { job: job.id }).collect()
+}
+
+/// The finished jobs of queues that are in the file.
+fn finished_in_file<'s>(site_state: &'s SiteState, queues: &'s [QueueId]) -> impl Iterator<Item = &'s Job> {
     let finished = queues.iter().filter_map(|id| site_state.queue(id)).flat_map(|queue| &queue.finished);
-    let is_in_file = |job: &&JobId| site_state.job(**job).is_some_and(|job| !job.definition.is_removed_from_file);
-    finished.filter(is_in_file).map(|job| Command::Reset { job: *job }).collect()
+    finished.filter_map(|id| site_state.job(*id)).filter(|job| job.definition.is_in_file())
 }
 
 /// Approves all jobs of queues that need approval.
@@ -270,7 +275,7 @@ fn report_other_environment(site: &OpenSite, site_state: &SiteState, queue: &Que
 /// Says that there is nothing to process. For cron, where no message means that all is well, this matters if jobs have
 /// finished that were meant to run again.
 pub(super) fn report_no_pending_jobs(site_state: &SiteState, queues: &[QueueId], quiet: bool) {
-    let finished: usize = queues.iter().filter_map(|id| site_state.queue(id)).map(|queue| queue.finished.len()).sum();
+    let finished = finished_in_file(site_state, queues).count();
     match finished {
         0 if quiet => {}
         0 => warn("no pending jobs"),

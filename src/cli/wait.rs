@@ -39,7 +39,8 @@ pub(super) fn wait_for(site: &mut OpenSite, options: &WaitArgs) -> Result<ExitSt
     let file = site.paths.file.to_string_lossy().into_owned();
     let mut exit = ExitStatus::Success;
     let mut printed_hints = Vec::new();
-    site.check_workers(false)?;
+    // Another command may have noticed a worker's death, and starts none.
+    site.check_workers(true)?;
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if let Some(left) = left {

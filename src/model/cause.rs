@@ -163,6 +163,9 @@ impl Cause {
 impl fmt::Display for Cause {
     /// `out of memory (limit 4.0 GiB): sort: memory exhausted`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == CauseKind::Exited && self.detail.is_empty() {
+            return f.write_str("no error message");
+        }
         f.write_str(self.kind.title())?;
         if let Some(limit) = &self.limit {
             write!(f, " (limit {limit})")?;

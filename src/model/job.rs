@@ -457,6 +457,11 @@ impl Definition {
         matches!(&self.call, Call::Script(script) if script.exec.files.is_some())
     }
 
+    /// Whether it is an entry of `jobs.yaml`, also in its present version.
+    pub fn is_in_file(&self) -> bool {
+        self.digest.is_some() && !self.is_removed_from_file
+    }
+
     /// The entry and the item that it was made for, if it is an item that is not a map.
     pub(super) fn item(&self) -> Option<(&str, &str)> {
         let values = self.matrix.as_deref().filter(|values| values.is_item)?;

@@ -262,7 +262,8 @@ fn changes_text(source: &str, events: &[&Event], deferred: bool) -> ReplyText {
     });
     let removed = count(|event| matches!(event, Event::Removed { .. }));
     let settings = count(|event| matches!(event, Event::QueueDefined { .. } | Event::Moved { .. }));
-    let counts = [(added, "added"), (changed, "changed"), (removed, "removed")];
+    let recorded = count(Event::is_removal_from_file);
+    let counts = [(added, "added"), (changed, "changed"), (removed, "removed"), (recorded, "only kept as a record")];
     let counts: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     let mut text = match (&counts[..], settings) {

@@ -42,7 +42,7 @@ fn a_waiting_job_says_who_holds_what_it_waits_for() {
     );
     assert_eq!(
         explained(&site, "train/report"),
-        "now it waits\nwaits for needs first +1\nneeds train/first: running since TIME\n\
+        "now it waits\nbecause it needs first +1\nneeds train/first: running since TIME\n\
          needs train/second: pending: waiting for gpu (held by train/first since TIME)\n"
     );
     assert_eq!(
@@ -51,11 +51,11 @@ fn a_waiting_job_says_who_holds_what_it_waits_for() {
     );
     assert_eq!(
         explained(&site, "train/asks"),
-        "now it waits; `setlist approve train/asks` approves it\nwaits for needs approval\n"
+        "now it waits; `setlist approve train/asks` approves it\nbecause it needs approval\n"
     );
     assert_eq!(
         explained(&site, "idle/job"),
-        "now it waits; `setlist process idle` processes its queue\nwaits for its queue is not being processed\n"
+        "now it waits; `setlist process idle` processes its queue\nbecause its queue is not being processed\n"
     );
     let second = record(&site, "train/second");
     assert_eq!((&second["verdict"], &second["waiting"]), (&json!("waits"), &json!("pool")));
@@ -63,7 +63,7 @@ fn a_waiting_job_says_who_holds_what_it_waits_for() {
     let report = record(&site, "train/report");
     assert_eq!((&report["needs"][1]["state"], &report["needs"][1]["met"]), (&json!("pending"), &Value::Null));
     site.ok(&["pause", "build"]);
-    assert!(explained(&site, "build/next").contains("waits for build is paused\n"));
+    assert!(explained(&site, "build/next").contains("because build is paused\n"));
     site.write("go", "");
     site.run(&["cancel", "train/asks"]);
     wait_for("the workers to end", || site.processes().is_empty().then_some(()));

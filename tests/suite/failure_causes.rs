@@ -91,13 +91,13 @@ const FAILING_JOBS: &[FailingJob] = &[
     // Otherwise there is the program's own last line.
     ("run: 'echo first >&2; echo cannot open the door >&2; echo out; exit 3'", "exited", "cannot open the door"),
     ("{run: 'echo cannot open the gate >&2; exit 3', pty: true}", "exited", "cannot open the gate"),
-    ("run: exit 4", "exited", "last error"),
+    ("run: exit 4", "exited", "no error message"),
     // Nothing is claimed without evidence.
-    ("run: exit 137", "exited", "last error"),
+    ("run: exit 137", "exited", "no error message"),
     ("run: 'echo sort: memory exhausted >&2; echo giving up >&2; exit 1'", "exited", "giving up"),
     ("run: 'echo sort: memory exhausted >&2; kill -KILL $$'", "killed", "SIGKILL, not sent by Setlist"),
     ("run: 'echo the test for out of memory failed >&2; exit 1'", "exited", "the test for out of memory failed"),
-    ("run: 'echo sort: memory exhausted; exit 1'", "exited", "last error"),
+    ("run: 'echo sort: memory exhausted; exit 1'", "exited", "no error message"),
     (prints!(1, "CUDA out of memory. Tried to allocate 2.00 GiB"), "exited", "CUDA out of memory"),
 ];
 

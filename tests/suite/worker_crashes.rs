@@ -183,6 +183,17 @@ fn following_a_log_respawns_a_dead_worker() {
 }
 
 #[test]
+fn waiting_starts_another_worker_though_another_command_has_noticed_the_death() {
+    let site = TempSite::with(LONG_THEN_SHORT);
+    kill(process(&site));
+    let list = site.run(&["list"]);
+    assert!(list.stderr.contains("1 job interrupted"), "{list:?}");
+    let wait = site.run(&["wait", "q"]);
+    assert!(wait.stderr.contains("started another worker"), "{wait:?}");
+    assert_eq!(site.job("q/last")["outcome"], json!("succeeded"));
+}
+
+#[test]
 fn an_open_screen_respawns_a_dead_worker() {
     let site = TempSite::with(LONG_THEN_SHORT);
     let mut screen = Terminal::open(&site, &["q"]);

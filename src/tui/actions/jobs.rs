@@ -148,7 +148,11 @@ impl Screen {
         let visible = self.visible_jobs(Phase::Finished)?;
         let failed: Vec<Job> = self.site.read(|site_state| {
             let failed = |job: &&Job| {
-                matches!(job.outcome(), Some(Outcome::Failed(_) | Outcome::Interrupted | Outcome::Unreachable { .. }))
+                !job.definition.is_removed_from_file
+                    && matches!(
+                        job.outcome(),
+                        Some(Outcome::Failed(_) | Outcome::Interrupted | Outcome::Unreachable { .. })
+                    )
             };
             visible.into_iter().filter_map(|id| site_state.job(id)).filter(failed).cloned().collect()
         });

@@ -87,7 +87,7 @@ fn a_job_whose_entry_was_removed_does_not_run_again() {
     site.write("jobs.yaml", file);
     site.ok(&["process", "q", "--quiet"]);
     site.write("jobs.yaml", &file.replace("    - {id: dropped, run: echo dropped >>calls}\n", ""));
-    assert_eq!(site.ok(&["reload"]), "nothing changed\n");
+    assert_eq!(site.ok(&["reload"]), "1 job only kept as a record\n");
     site.ok(&["process", "q", "--again", "--quiet"]);
     assert_eq!(site.read("calls"), "kept\ndropped\nkept\n");
     // Its record stays, and with its entry it is the same job again.
@@ -95,4 +95,37 @@ fn a_job_whose_entry_was_removed_does_not_run_again() {
     site.write("jobs.yaml", file);
     site.ok(&["process", "q", "--again", "--quiet"]);
     assert_eq!(site.read("calls"), "kept\ndropped\nkept\nkept\ndropped\n");
+}
+
+#[test]
+fn commands_that_were_added_or_run_once_are_not_repeated() {
+    let site = TempSite::with("queues: {q: [{id: a, run: echo a >>ran}]}\n");
+    site.ok(&["add", "q", "--script", "echo added >>ran"]);
+    site.ok(&["process", "q"]);
+    site.ok(&["run", "--wait", "sh", "-c", "echo once >>ran"]);
+    let none = site.run(&["process", "q", "adhoc"]);
+    assert_eq!(none.stderr, "setlist: no pending jobs; 1 job has finished, and `--again` runs it again\n");
+    site.ok(&["process", "--again"]);
+    assert_eq!(site.read("ran"), "a\nadded\nonce\na\n");
+}
+
+#[test]
+fn a_failed_job_whose_entry_was_removed_runs_only_by_name() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'false'}, {id: b, run: 'false'}]}\n");
+    assert_eq!(site.run(&["process"]).code, Some(1));
+    site.write("jobs.yaml", "queues: {q: [{id: b, run: 'false'}]}\n");
+    assert_eq!(site.ok(&["reload"]), "1 job only kept as a record\n");
+    assert!(site.ok(&["show", "q/a"]).contains("  state     failed, no longer in jobs.yaml\n"));
+    assert_eq!(
+        (&site.job("q/a")["removed_from_file"], &site.job("q/b")["removed_from_file"]),
+        (&json!(true), &json!(false))
+    );
+    let retry = site.run(&["retry", "--failed"]);
+    assert_eq!(retry.stdout, "#2  q/b  will run\n");
+    assert!(
+        retry.stderr.contains("1 failed job is no longer in jobs.yaml; `setlist retry q/a` runs one of these\n"),
+        "{retry:?}"
+    );
+    site.run(&["wait"]);
+    assert_eq!((&site.job("q/a")["run_count"], &site.job("q/b")["run_count"]), (&json!(1), &json!(2)));
 }

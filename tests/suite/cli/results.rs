@@ -139,3 +139,13 @@ fn a_command_can_have_a_hook() {
     assert!(site.read("jobs.yaml").contains("on_finish"), "{}", site.read("jobs.yaml"));
     assert_eq!(site.run(&["run", "--on-finish", " ", "true"]).code, Some(2));
 }
+
+#[test]
+fn values_beside_a_matrix_are_a_table_of_their_own() {
+    let jobs = "queues: {q: [{id: fit, matrix: {lr: [1, 2]}, run: 'echo $lr >$SETLIST_VALUE'}, \
+                {id: best, run: 'echo 2 >$SETLIST_VALUE'}, {id: silent, run: 'true'}]}\n";
+    let site = TempSite::with(jobs);
+    site.ok(&["process"]);
+    let tables = site.ok(&["results"]);
+    assert!(tables.contains("q/fit") && tables.contains("q/best") && !tables.contains("q/silent"), "{tables}");
+}
