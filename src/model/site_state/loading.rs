@@ -1,8 +1,9 @@
 //! Builds the state of a site from its stored jobs, many at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::{Counters, JobTable, QueueState, SiteState, compare_in_list, counts_as_failed};
+use crate::model::need_index::NeedIndex;
 use crate::model::queue_index::QueueIndex;
 use crate::model::{
     DueRecord, Job, JobId, NeededState, Phase, PoolSizes, QueueId, QueueInfo, RemovalReason, ScheduleTarget, WorkerInfo,
@@ -93,6 +94,32 @@ impl SiteState {
             self.due_records.entry(target).or_default().insert(record.due, record);
         }
         self.is_copy = false;
+    }
+
+    /// Adds records of due times to those that are known.
+    pub fn add_due_records(&mut self, target: &ScheduleTarget, records: impl IntoIterator<Item = DueRecord>) {
+        let known = self.due_records.entry(target.clone()).or_default();
+        known.extend(records.into_iter().map(|record| (record.due, record)));
+        self.is_copy = false;
+    }
+
+    /// Removes all jobs and records of due times; what else is known of the site stays.
+    pub fn clear_jobs(&mut self) {
+        for queue in self.queues.values_mut() {
+            let lists = [&mut queue.pending, &mut queue.running, &mut queue.finished];
+            lists.into_iter().for_each(VecDeque::clear);
+            queue.failed = 0;
+        }
+        self.jobs = JobTable::default();
+        self.removed = HashMap::default();
+        self.indexes.clear();
+        self.needs = NeedIndex::default();
+        self.due_records.clear();
+    }
+
+    /// The highest position in a queue, including removed jobs; `None` if it has none.
+    pub fn highest_position(&self, queue: &QueueId) -> Option<i64> {
+        self.indexes.get(queue)?.positions.last().map(|(position, _)| *position)
     }
 
     /// A job that was removed from its queue, with the reason.

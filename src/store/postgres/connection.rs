@@ -1,20 +1,27 @@
 //! A connection to a site on a server, and its transactions.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use super::fetch::SiteFetch;
 use super::output_upload::OutputUploader;
+use super::partial_site::{Access, PartialSite, rollback};
+use super::prefetch::prefetch;
 use super::row_changes::RowChanges;
 use super::schema::{self, LOCK_CLASS};
 use super::server_address::ServerAddress;
 use super::session::{AnswerLimit, ServerSession, begin};
 use super::site_client::SiteClient;
-use super::site_copy::{LOAD_STATEMENTS, SiteCopy, SiteRow, events, load_sql, news_sql};
-use super::sql_text::{ResultSets, literal, number};
+use super::site_frame::{SiteFrame, SiteHead, head_sql};
+use super::site_load::{load_sql, read_site};
+use super::sql_text::{literal, number};
 use super::terminal_forwarding::TerminalForwarding;
+use postgres::SimpleQueryRow;
+
 use crate::crash;
-use crate::model::{Command, DecideError, Event, EventRecord, SiteState, perform};
+use crate::model::{Command, DecideError, Event, SiteState, perform};
 use crate::store::backend::{TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
 use crate::store::site_id::SiteId;
@@ -25,6 +32,9 @@ use crate::store::store_clock::StoreClock;
 const COMMIT_CHECKS: u32 = 8;
 const COMMIT_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How many transactions a connection commits between two deletions of the numbers of earlier ones.
+const TRANSACTIONS_PER_PRUNE: u64 = 256;
+
 /// The index of the first statement after the beginning of a transaction and the lock.
 const FIRST_READ: usize = 4;
 
@@ -34,9 +44,7 @@ pub struct PostgresStore {
     /// The id of the site in the database.
     pub(super) site: i32,
     /// None before the first use, and after an error.
-    copy: Option<SiteCopy>,
-    /// The number of failovers when the copy was loaded.
-    copied_after: u32,
+    frame: Option<SiteFrame>,
     /// The number of failovers that a follower of events knows of.
     pub(super) followed_after: u32,
     /// The random name of this connection.
@@ -56,6 +64,13 @@ pub struct PostgresStore {
 pub(super) enum Completeness {
     Required,
     Any,
+}
+
+/// How the attempt to execute commands ended.
+enum Attempt {
+    Done(TransactionReport),
+    /// Nothing was changed, because the connection broke.
+    Broken,
 }
 
 /// How a commit ended whose answer was an error.
@@ -97,8 +112,7 @@ impl PostgresStore {
         Ok(Self {
             session,
             site,
-            copy: None,
-            copied_after: 0,
+            frame: None,
             followed_after: 0,
             client,
             transactions: 0,
@@ -112,125 +126,80 @@ impl PostgresStore {
     /// again unless the transaction was committed.
     pub(super) fn run_commands(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError> {
         if let Some(Some(uploader)) = self.uploader.get() {
-            // All output is there once a run is known to have ended.
+            // A process that sees the end of a run finds all of its output.
             uploader.wait_until_sent(commands.iter().filter_map(|(command, _)| match command {
                 Command::EndRun { run, .. } => Some(*run),
                 _ => None,
             }));
         }
-        self.begin()?;
-        let (report, changes) = self.decide(commands)?;
-        if changes.events.is_empty() {
-            self.rollback();
-            return Ok(report);
-        }
-        match self.commit(&changes)? {
-            Commit::Done => Ok(report),
-            Commit::NotDone => {
-                self.begin()?;
-                let (report, changes) = self.decide(commands)?;
-                match self.commit(&changes)? {
-                    Commit::Done => Ok(report),
-                    Commit::NotDone => Err(StoreError::Unreachable {
-                        server: self.session.address().to_string(),
-                        reason: "the connection broke twice; nothing was changed".to_owned(),
-                    }),
-                }
-            }
+        match self.try_commands(commands)? {
+            Attempt::Done(report) => Ok(report),
+            Attempt::Broken => match self.try_commands(commands)? {
+                Attempt::Done(report) => Ok(report),
+                Attempt::Broken => Err(StoreError::Unreachable {
+                    server: self.session.address().to_string(),
+                    reason: "the connection broke twice; nothing was changed".to_owned(),
+                }),
+            },
         }
     }
 
-    /// Begins a transaction: takes the lock of the site and brings the copy up to date.
-    pub(super) fn begin(&mut self) -> Result<(), StoreError> {
-        let reads = match &self.copy {
-            Some(copy) => news_sql(self.site, copy.state.seq()),
-            None => load_sql(self.site),
+    fn try_commands(&mut self, commands: &[TimedCommand<'_>]) -> Result<Attempt, StoreError> {
+        let fetches = prefetch(commands, self.frame.as_ref());
+        let frame = self.frame.take();
+        let mut partial = PartialSite::begin(&mut self.session, self.site, frame, Access::Change, &fetches)?;
+        let (report, changes) = match decide(&mut partial, commands) {
+            Ok(decided) => decided,
+            Err(error) => {
+                drop(partial);
+                return self.undecided(error);
+            }
         };
-        let lock = format!("{}; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {})", begin(), self.site);
-        let mut sets = self.session.run_again_within(&format!("{lock}; {reads}"), self.read_limit())?;
-        if self.copy.is_some() {
-            if self.follow(&mut sets, FIRST_READ).inspect_err(|_| self.rollback())? {
-                return Ok(());
+        if changes.events.is_empty() {
+            self.frame = Some(partial.into_frame([false; 4]));
+            rollback(&mut self.session);
+            return Ok(Attempt::Done(report));
+        }
+        let (rows, seq) = (changes.to_sql(self.site, &partial.known()), partial.known().state.seq());
+        let frame = partial.into_frame(changes.changed_tables());
+        match self.commit(&rows, seq)? {
+            Commit::Done => {
+                self.frame = Some(frame);
+                Ok(Attempt::Done(report))
             }
-            sets = self.session.run_within(&load_sql(self.site), AnswerLimit::Load)?;
-            return self.load(&mut sets, 0).inspect_err(|_| self.rollback());
+            Commit::NotDone => Ok(Attempt::Broken),
         }
-        self.load(&mut sets, FIRST_READ).inspect_err(|_| self.rollback())
     }
 
-    /// How long the answer to what [`begin`](Self::begin) asks may take.
-    fn read_limit(&self) -> AnswerLimit {
-        if self.copy.is_some() { AnswerLimit::Usual } else { AnswerLimit::Load }
-    }
-
-    /// Ends a transaction that has changed nothing.
-    pub(super) fn rollback(&mut self) {
-        // If it fails, the connection is broken; then the transaction has ended as well.
-        let _ = self.session.run("ROLLBACK");
-    }
-
-    /// Applies the results of [`news_sql`], which start at `first`, to the copy. Returns whether it is up to date; if not,
-    /// it is dropped.
-    fn follow(&mut self, sets: &mut ResultSets, first: usize) -> Result<bool, StoreError> {
-        let site = SiteRow::read(&sets.take(first))?;
-        self.session.clock().set(site.now);
-        let events = events(&sets.take(first + 1))?;
-        let is_same_server = self.copied_after == self.session.failovers();
-        let is_current = is_same_server && self.copy.as_mut().is_some_and(|copy| copy.follow(&site, &events));
-        if !is_current {
-            self.copy = None;
+    /// Ends a transaction that could not be decided, because more could not be read.
+    fn undecided(&mut self, error: StoreError) -> Result<Attempt, StoreError> {
+        if self.session.is_closed() {
+            return Ok(Attempt::Broken);
         }
-        Ok(is_current)
+        rollback(&mut self.session);
+        Err(error)
     }
 
-    /// Makes a copy from the results of [`load_sql`], which start at `first`.
-    fn load(&mut self, sets: &mut ResultSets, first: usize) -> Result<(), StoreError> {
-        let (copy, now) = SiteCopy::load(sets, first)?;
-        self.session.clock().set(now);
-        self.copy = Some(copy);
-        self.copied_after = self.session.failovers();
-        Ok(())
+    /// Takes the lock of the site. It is held until the end of the transaction.
+    pub(super) fn lock(&mut self) -> Result<(), StoreError> {
+        let lock = format!("{}; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {})", begin(), self.site);
+        self.session.run_again(&lock).map(drop)
     }
 
-    /// Decides the commands, and applies their events to the copy.
-    fn decide(&mut self, commands: &[TimedCommand<'_>]) -> Result<(TransactionReport, RowChanges), StoreError> {
-        let state = self.state()?;
-        let mut changes = RowChanges::default();
-        let mut report = TransactionReport { seq_before: state.seq(), ..TransactionReport::default() };
-        for &(command, now) in commands {
-            let apply = |state: &mut SiteState, events: Vec<Event>| {
-                for event in &events {
-                    let record = EventRecord { seq: state.seq() + 1, at: now, event: event.clone() };
-                    changes.record(state, &record);
-                    state.apply(&record);
-                }
-                Ok(events)
-            };
-            report.results.push(match perform(state, command, now, apply) {
-                Ok(events) => Ok(events),
-                Err(DecideError::Refused(refusal)) => Err(refusal),
-                Err(DecideError::Read(never)) => match never {},
-            });
-        }
-        let claimed = report.results.iter().flatten().flatten().flat_map(|event| match event {
-            Event::Started { job, .. } => vec![*job],
-            Event::Reserved { jobs, .. } => jobs.iter().map(|reservation| reservation.job).collect(),
-            _ => Vec::new(),
-        });
-        report.claimed = claimed.filter_map(|job| state.job(job).cloned()).collect();
-        Ok((report, changes))
-    }
-
-    /// Writes the changes, commits, and notifies others.
-    pub(super) fn commit(&mut self, changes: &RowChanges) -> Result<Commit, StoreError> {
+    /// Writes changes, commits, and notifies others. `seq` is the number of the last event.
+    pub(super) fn commit(&mut self, rows: &str, seq: u64) -> Result<Commit, StoreError> {
         self.transactions += 1;
         let (site, client, number) = (self.site, literal(&self.client), self.transactions);
-        let state = self.state()?;
-        let (rows, seq) = (changes.to_sql(site, state), state.seq());
-        let token = format!(
-            "INSERT INTO setlist.clients VALUES ({site}, {client}, {number}) ON CONFLICT (site, id) \
-             DO UPDATE SET transaction = excluded.transaction, at = clock_timestamp();"
-        );
+        let mut token = format!("INSERT INTO setlist.clients VALUES ({site}, {client}, {number});");
+        if number % TRANSACTIONS_PER_PRUNE == 0 {
+            let first = number.saturating_sub(2 * TRANSACTIONS_PER_PRUNE);
+            // A failure to write to a string is impossible.
+            let _ = write!(
+                token,
+                "DELETE FROM setlist.clients WHERE site = {site} AND id = {client} \
+                 AND transaction >= {first} AND transaction < {number};"
+            );
+        }
         let payload = literal(&format!("{seq} {}", self.client));
         // Within the transaction, the notification would take a lock of the whole database.
         let sql = format!("{rows}{token} COMMIT; NOTIFY setlist_{site}, {payload}");
@@ -240,10 +209,7 @@ impl PostgresStore {
                 crash::point("committed");
                 Ok(Commit::Done)
             }
-            Err(error) => {
-                self.copy = None;
-                self.check_commit(number).unwrap_or(Err(error))
-            }
+            Err(error) => self.check_commit(number).unwrap_or(Err(error)),
         }
     }
 
@@ -273,42 +239,84 @@ impl PostgresStore {
         let (site, client) = (self.site, literal(&self.client));
         let mut sets = self.session.run_again(&format!(
             "{}; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {site}); \
-             SELECT transaction FROM setlist.clients WHERE site = {site} AND id = {client}; ROLLBACK",
+             SELECT coalesce(max(transaction), 0) FROM setlist.clients WHERE site = {site} AND id = {client}; ROLLBACK",
             begin()
         ))?;
         sets.take(FIRST_READ).first().map_or(Ok(0), |row| number(row, 0))
     }
 
-    /// The copy. It is only there between [`begin`](Self::begin) or [`read`](Self::read) and an error.
-    pub(super) fn state(&mut self) -> Result<&mut SiteState, StoreError> {
-        let missing = || StoreError::UnreadableRow { reason: "the site was not loaded".to_owned() };
-        self.copy.as_mut().map(|copy| &mut copy.state).ok_or_else(missing)
-    }
-
-    /// Brings the copy up to date and reads it.
-    pub(super) fn read<T>(&mut self, read: impl FnOnce(&SiteState) -> T) -> Result<T, StoreError> {
-        self.read_with("SELECT 1", |state, _| Ok(read(state)))
-    }
-
-    /// Like [`read`](Self::read), together with the rows of a statement as of the same moment.
-    pub(super) fn read_with<T>(
+    /// Reads one snapshot of the site, with what is needed of its jobs. If the connection breaks, it is read again.
+    pub(super) fn read<T>(
         &mut self,
-        statement: &str,
-        read: impl FnOnce(&SiteState, &[postgres::SimpleQueryRow]) -> Result<T, StoreError>,
+        fetches: &[SiteFetch],
+        mut read: impl FnMut(&PartialSite<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        if let Some(copy) = &self.copy {
-            let news = news_sql(self.site, copy.state.seq());
-            let mut sets = self.session.run_again(&format!("{snapshot}; {news}; {statement}; COMMIT"))?;
-            if self.follow(&mut sets, 1)? {
-                return read(self.state()?, &sets.take(3));
+        let mut is_again = false;
+        loop {
+            let frame = self.frame.take();
+            let partial = PartialSite::begin(&mut self.session, self.site, frame, Access::Read, fetches)?;
+            let result = read(&partial);
+            let frame = partial.into_frame([false; 4]);
+            if result.is_err() && self.session.is_closed() && !is_again {
+                is_again = true;
+                continue;
             }
+            rollback(&mut self.session);
+            self.frame = Some(frame);
+            return result;
         }
-        let load = load_sql(self.site);
-        let mut sets =
-            self.session.run_again_within(&format!("{snapshot}; {load}; {statement}; COMMIT"), AnswerLimit::Load)?;
-        self.load(&mut sets, 1)?;
-        let rows = sets.take(1 + LOAD_STATEMENTS);
-        read(self.state()?, &rows)
     }
+
+    /// The rows of each of some statements, which are read from one snapshot.
+    pub(super) fn rows(&mut self, statements: &[String]) -> Result<Vec<Vec<SimpleQueryRow>>, StoreError> {
+        let sql = statements.join("; ");
+        let mut sets = if statements.len() > 1 {
+            self.session.run_again(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {sql}; COMMIT"))?
+        } else {
+            self.session.run_again(&sql)?
+        };
+        let first = usize::from(statements.len() > 1);
+        Ok((first..first + statements.len()).map(|nth| sets.take(nth)).collect())
+    }
+
+    /// The head of the site.
+    pub(super) fn head(&mut self) -> Result<SiteHead, StoreError> {
+        let head = SiteHead::read(&self.session.run_again(&head_sql(self.site))?.take(0))?;
+        self.session.clock().set(head.now);
+        Ok(head)
+    }
+
+    /// Loads the whole site.
+    pub(super) fn load_all(&mut self) -> Result<SiteState, StoreError> {
+        let load = load_sql(self.site);
+        let sql = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {load}; COMMIT");
+        let mut sets = self.session.run_again_within(&sql, AnswerLimit::Load)?;
+        let (state, now) = read_site(&mut sets, 1)?;
+        self.session.clock().set(now);
+        Ok(state)
+    }
+}
+
+/// Decides commands and applies their events.
+fn decide(
+    partial: &mut PartialSite<'_>,
+    commands: &[TimedCommand<'_>],
+) -> Result<(TransactionReport, RowChanges), StoreError> {
+    let mut changes = RowChanges::default();
+    let mut report = TransactionReport { seq_before: partial.seq_before, ..TransactionReport::default() };
+    for &(command, now) in commands {
+        let apply = |partial: &mut PartialSite<'_>, events: Vec<Event>| partial.apply(events, now, &mut changes);
+        report.results.push(match perform(partial, command, now, apply) {
+            Ok(events) => Ok(events),
+            Err(DecideError::Refused(refusal)) => Err(refusal),
+            Err(DecideError::Read(error)) => return Err(error),
+        });
+    }
+    let claimed = report.results.iter().flatten().flatten().flat_map(|event| match event {
+        Event::Started { job, .. } => vec![*job],
+        Event::Reserved { jobs, .. } => jobs.iter().map(|reservation| reservation.job).collect(),
+        _ => Vec::new(),
+    });
+    report.claimed = claimed.filter_map(|job| partial.known().state.job(job).cloned()).collect();
+    Ok((report, changes))
 }

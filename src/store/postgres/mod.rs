@@ -1,15 +1,21 @@
 //! A site in a `PostgreSQL` database, shared by any number of processes on any number of machines.
 //!
-//! A connection keeps a copy of the whole site and follows its events. A transaction takes two messages: the first takes
-//! the lock of the site and returns the events since the last transaction; then commands are decided in memory, by the
-//! same functions as everywhere; the second writes events and changed rows, commits, and notifies. The server decides
-//! nothing. One lock for each site gives what `parallel`, `weight`, `needs` across queues and events without gaps require.
+//! A connection keeps the queues, workers and schedules of a site, and reads of its jobs what it needs. A transaction
+//! usually takes two messages: the first takes the lock of the site and returns the jobs that the commands are about, and
+//! the next ones of the queues; then commands are decided here, by the same functions as everywhere; the second writes
+//! events and changed rows, commits, and notifies. The server decides nothing. One lock for each site gives what
+//! `parallel`, `weight`, `needs` across queues and events without gaps require.
+//!
+//! A site of any size costs a command or a worker the same: what it looks for is in columns with indexes
+//! ([`job_columns`]), and each transaction adds the totals of the queues that it changes ([`queue_totals`]). Rows that
+//! would change with each transaction are added instead, because a snapshot that is held open elsewhere keeps the versions
+//! of a row, which are then looked through each time. Only the screen loads the whole site, and follows its events.
 //!
 //! When the connection breaks during a commit, the client finds out from the number of its last transaction, which is
 //! committed with it, whether it has happened: see [`connection`].
 //!
 //! An answer that does not arrive in time counts as a broken connection: see [`session`]. When another server takes over,
-//! which has a history of its own, copies and followers load the site again, because it may lack the last changes.
+//! which has a history of its own, connections and followers load the site again, because it may lack the last changes.
 //!
 //! A worker keeps a [lease](super::WorkerLease) by the clock of the server. When it runs out, others end the runs of the
 //! worker as *may still be running*, and its reports are refused: their runs are over.
@@ -18,26 +24,35 @@
 //! the log. Other machines fetch it into logs of their own when it is read, and follow it while it is read. What
 //! is typed on another machine into the terminal of a run is stored on the server until the worker has read it.
 //!
-//! Loading a site takes memory and time in proportion to its jobs and recorded due times.
+//! Loading the whole site takes memory and time in proportion to its jobs.
 
 mod connection;
+mod fetch;
 mod hex;
 mod import;
 mod input_receiver;
 mod input_sender;
+mod job_columns;
+mod known_part;
 mod leases;
 mod listener;
 mod output_download;
 mod output_upload;
+mod partial_lists;
+mod partial_reader;
+mod partial_site;
 mod password_file;
+mod prefetch;
 mod prune;
+mod queue_totals;
 mod row_changes;
 mod schema;
 mod server_address;
 mod service_file;
 mod session;
 mod site_client;
-mod site_copy;
+mod site_frame;
+mod site_load;
 mod sql_text;
 mod store_impl;
 mod terminal_forwarding;

@@ -8,7 +8,7 @@ use postgres::SimpleQueryRow;
 
 use super::connection::PostgresStore;
 use super::sql_text::{json, nanos, number};
-use crate::model::{Command, JobId, QueueId, Retention, RunId, StateReader};
+use crate::model::{Command, JobId, QueueId, Retention, RunId};
 use crate::store::backend::{PruneReport, Store};
 use crate::store::error::StoreError;
 use crate::store::run_files::delete_run_files;
@@ -60,16 +60,12 @@ impl PostgresStore {
     ) -> Result<(), StoreError> {
         let (site, queue, before) = (self.site, json(queue), nanos(before));
         let sql = format!(
-            "SELECT id FROM setlist.jobs WHERE site = {site} AND queue = {queue} AND removed IS NOT NULL \
-             AND settled < {before}"
+            "SELECT id, run FROM setlist.jobs j WHERE site = {site} AND queue = {queue} AND removed IS NOT NULL \
+             AND settled < {before} AND NOT EXISTS (SELECT 1 FROM setlist.needs n JOIN setlist.jobs d ON d.site = n.site \
+             AND d.id = n.job AND d.removed IS NULL WHERE n.site = {site} AND n.needed = j.id)"
         );
-        let outdated: Vec<(JobId, Option<RunId>)> = self.read_with(&sql, |state, rows| {
-            let jobs = rows.iter().map(|row| number(row, 0).map(JobId)).collect::<Result<Vec<_>, _>>()?;
-            let is_needed =
-                |job: JobId| !StateReader::dependents(state, job).unwrap_or_else(|never| match never {}).is_empty();
-            let last_run = |job| state.removed_with_reason(job)?.0.last_run.as_ref().map(|run| run.id);
-            Ok(jobs.into_iter().filter(|job| !is_needed(*job)).map(|job| (job, last_run(job))).collect())
-        })?;
+        let rows = self.session.run_again(&sql)?.take(0);
+        let outdated = rows.iter().map(job_and_run).collect::<Result<Vec<_>, _>>()?;
         if outdated.is_empty() {
             return Ok(());
         }
@@ -77,21 +73,21 @@ impl PostgresStore {
         let sql = format!("SELECT job, id FROM setlist.runs WHERE site = {site} AND job IN ({ids})");
         let rows = self.session.run_again(&sql)?.take(0);
         let mut runs = rows.iter().map(job_and_run).collect::<Result<Vec<_>, _>>()?;
-        runs.extend(outdated.iter().filter_map(|(job, run)| Some((*job, (*run)?))));
+        runs.extend(outdated.iter().filter(|(_, run)| *run != RunId::default()));
         let deleted: BTreeSet<_> = delete_run_files(&self.local, runs.clone(), report)?.into_iter().collect();
         let kept: BTreeSet<JobId> = runs.iter().filter(|run| !deleted.contains(run)).map(|(job, _)| *job).collect();
         let jobs = outdated.iter().map(|(job, _)| *job).filter(|job| !kept.contains(job));
         self.delete_rows("jobs", "removed IS NOT NULL AND id", jobs.map(|job| job.0.to_string()))
     }
 
-    /// Deletes rows with the lock of the site. Copies are loaded again if they hold such rows.
+    /// Deletes rows with the lock of the site.
     fn delete_rows(&mut self, table: &str, key: &str, keys: impl Iterator<Item = String>) -> Result<(), StoreError> {
         let keys = keys.collect::<Vec<_>>().join(", ");
         if keys.is_empty() {
             return Ok(());
         }
         let site = self.site;
-        self.begin()?;
+        self.lock()?;
         let runs = match table {
             "runs" => keys.clone(),
             _ => format!("SELECT job, id FROM setlist.runs WHERE site = {site} AND job IN ({keys})"),
@@ -109,7 +105,8 @@ impl PostgresStore {
                 sql,
                 "DELETE FROM setlist.runs WHERE site = {site} AND job IN ({keys}) AND NOT EXISTS \
                  (SELECT 1 FROM setlist.jobs j WHERE j.site = {site} AND j.id = runs.job); \
-                 UPDATE setlist.sites SET generation = generation + 1 WHERE id = {site};"
+                 DELETE FROM setlist.needs WHERE site = {site} AND job IN ({keys}) AND NOT EXISTS \
+                 (SELECT 1 FROM setlist.jobs j WHERE j.site = {site} AND j.id = needs.job);"
             );
         }
         self.session.run(&format!("{sql} COMMIT")).map(drop)

@@ -5,9 +5,13 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
+use super::fetch::id_list;
+use super::job_columns::{self, count_values, need_rows};
+use super::known_part::KnownPart;
+use super::site_frame::KEPT_TABLES;
 use super::sql_text::{insert, json, json_or_null, literal, nanos};
 use crate::model::{
-    Counters, DueRecord, Event, EventRecord, Job, JobId, JobState, QueueId, QueueMode, QueueSettings, RemovalReason,
+    Counters, DueRecord, Event, EventRecord, JobId, MAX_DUE_RECORDS, QueueId, QueueMode, QueueSettings, RemovalReason,
     Run, RunId, ScheduleTarget, SiteState, StateReader, WorkerId,
 };
 use crate::store::backend::MIN_RETAINED_EVENTS;
@@ -22,6 +26,10 @@ pub(super) struct RowChanges {
     queues: BTreeSet<QueueId>,
     workers: BTreeSet<WorkerId>,
     jobs: BTreeSet<JobId>,
+    /// Jobs that were added with needs.
+    with_needs: BTreeSet<JobId>,
+    /// Jobs that have other needs now.
+    with_other_needs: BTreeSet<JobId>,
     /// Runs that are followed by another one.
     earlier_runs: Vec<(JobId, Run)>,
     schedules: BTreeSet<ScheduleTarget>,
@@ -31,6 +39,8 @@ pub(super) struct RowChanges {
     ended_terminals: Vec<RunId>,
     /// Whether values have left the site that must not remain in the database.
     has_removed_secrets: bool,
+    /// Whether the version of the file or the pools have changed.
+    has_other_file: bool,
 }
 
 impl RowChanges {
@@ -51,7 +61,11 @@ impl RowChanges {
                 self.queues.insert(queue.clone());
             }
             Event::QueueRequested { queue, .. } => _ = self.queues.insert(queue.clone()),
-            Event::Added { job } | Event::Restored { job } => _ = self.jobs.insert(job.id),
+            Event::Added { job } | Event::Restored { job } => {
+                self.with_needs.extend((!job.needs.is_empty()).then_some(job.id));
+                self.jobs.insert(job.id);
+            }
+            Event::PoolsDefined { .. } | Event::FileApplied { .. } => self.has_other_file = true,
             Event::WorkerJoined { worker } => _ = self.workers.insert(worker.id),
             Event::Reserved { worker, .. } | Event::WorkerDraining { worker } | Event::WorkerLeft { worker } => {
                 self.workers.insert(*worker);
@@ -89,6 +103,7 @@ impl RowChanges {
             }
             Event::Redefined { definition, .. } => {
                 self.has_removed_secrets |= env.is_some() && env != definition.env();
+                self.with_other_needs.insert(id);
             }
             Event::Ended { run, .. } if job.script().is_some_and(|script| script.exec.pty) => {
                 self.ended_terminals.push(*run);
@@ -99,10 +114,16 @@ impl RowChanges {
         self.jobs.insert(id);
     }
 
-    /// The statements that write the changes; `state` has all events applied.
-    pub(super) fn to_sql(&self, site: i32, state: &SiteState) -> String {
-        let mut sql = String::new();
-        self.write_jobs(site, state, &mut sql);
+    /// Which of the tables that connections keep have changed.
+    pub(super) fn changed_tables(&self) -> [bool; 4] {
+        [!self.queues.is_empty(), !self.workers.is_empty(), !self.schedules.is_empty(), !self.expectations.is_empty()]
+    }
+
+    /// The statements that write the changes; `known` has all events applied.
+    pub(super) fn to_sql(&self, site: i32, known: &KnownPart) -> String {
+        let (mut sql, state) = (String::new(), &known.state);
+        self.write_jobs(site, known, &mut sql);
+        self.write_needs(site, known, &mut sql);
         self.write_queues_and_workers(site, state, &mut sql);
         self.write_schedules(site, state, &mut sql);
         self.write_due_times(site, state, &mut sql);
@@ -116,31 +137,71 @@ impl RowChanges {
             // A failure to write to a string is impossible.
             let _ = write!(sql, "DELETE FROM setlist.terminals WHERE site = {site} AND run = {};", run.0);
         }
-        let Counters { seq, job, run, worker } = state.counters();
-        // A failure to write to a string is impossible.
-        let _ = write!(
-            sql,
-            "UPDATE setlist.sites SET seq = {seq}, job = {job}, run = {run}, worker = {worker}, file_version = {}, \
-             pools = {} WHERE id = {site};",
-            json_or_null(state.file_version().as_ref()),
-            json(state.pool_sizes())
-        );
-        self.write_events(site, seq, &mut sql);
+        self.write_site(site, state, &mut sql);
+        let seq = state.seq();
+        let totals = known.changed_totals();
+        let totals =
+            totals.iter().map(|(queue, totals)| format!("{site}, {}, {seq}, {}", json(queue), totals.values()));
+        insert("queue_totals", &totals.collect::<Vec<_>>(), "", &mut sql);
+        self.write_events(site, state.counters(), &mut sql);
         sql
     }
 
-    fn write_jobs(&self, site: i32, state: &SiteState, sql: &mut String) {
+    /// Writes what has changed in the row of the site. It is seldom, see the table of totals.
+    fn write_site(&self, site: i32, state: &SiteState, sql: &mut String) {
+        let seq = state.seq();
+        let changed = KEPT_TABLES.iter().zip(self.changed_tables()).filter(|(_, is_changed)| *is_changed);
+        let mut columns: Vec<String> = changed.map(|(table, _)| format!("{table}_seq = {seq}")).collect();
+        if self.has_other_file {
+            columns.push(format!("file_version = {}", json_or_null(state.file_version().as_ref())));
+            columns.push(format!("pools = {}", json(state.pool_sizes())));
+        }
+        if !columns.is_empty() {
+            // A failure to write to a string is impossible.
+            let _ = write!(sql, "UPDATE setlist.sites SET {} WHERE id = {site};", columns.join(", "));
+        }
+    }
+
+    fn write_jobs(&self, site: i32, known: &KnownPart, sql: &mut String) {
         let row = |id: &JobId| {
-            let (job, reason) = match state.job(*id) {
+            let (job, reason) = match known.state.job(*id) {
                 Some(job) => (job, None),
-                None => state.removed_with_reason(*id).map(|(job, reason)| (job, Some(reason)))?,
+                None => known.state.removed_with_reason(*id).map(|(job, reason)| (job, Some(reason)))?,
             };
-            let (queue, reason) = (json(&job.queue), json_or_null(reason.as_ref()));
-            Some(format!("{site}, {}, {queue}, {reason}, {}, {}", job.id.0, nanos(settled(job)), json(job)))
+            let counts = count_values(known.counts(*id).unwrap_or_default());
+            Some(format!("{site}, {}, {}, {counts}", job.id.0, job_columns::values(job, reason)))
         };
-        let update = "ON CONFLICT (site, id) DO UPDATE SET queue = excluded.queue, removed = excluded.removed, \
-                      settled = excluded.settled, body = excluded.body";
-        insert("jobs", &self.jobs.iter().filter_map(row).collect::<Vec<_>>(), update, sql);
+        let columns = [job_columns::COLUMNS.as_slice(), &["pending_needs", "failed_needs"]].concat();
+        let update =
+            columns.iter().map(|column| format!("{column} = excluded.{column}")).collect::<Vec<_>>().join(", ");
+        let table = format!("jobs (site, id, {})", columns.join(", "));
+        let rows = self.jobs.iter().filter_map(row).collect::<Vec<_>>();
+        insert(&table, &rows, &format!("ON CONFLICT (site, id) DO UPDATE SET {update}"), sql);
+    }
+
+    /// Writes which jobs need which, and how many needs of other jobs are met now.
+    fn write_needs(&self, site: i32, known: &KnownPart, sql: &mut String) {
+        if !self.with_other_needs.is_empty() {
+            let jobs = id_list(&self.with_other_needs);
+            // A failure to write to a string is impossible.
+            let _ = write!(sql, "DELETE FROM setlist.needs WHERE site = {site} AND job IN ({jobs});");
+        }
+        let find = |id: &JobId| known.state.job(*id).or_else(|| Some(known.state.removed_with_reason(*id)?.0));
+        let jobs = self.with_needs.union(&self.with_other_needs).filter_map(find);
+        let rows: Vec<String> = jobs.flat_map(|job| need_rows(job).map(|row| format!("{site}, {row}"))).collect();
+        insert("needs", &rows, "ON CONFLICT DO NOTHING", sql);
+        let others = known.count_changes().filter(|(job, _)| !self.jobs.contains(job));
+        let others: Vec<String> =
+            others.map(|(job, (pending, failed))| format!("({}::bigint, {pending}, {failed})", job.0)).collect();
+        for chunk in others.chunks(10_000) {
+            // A failure to write to a string is impossible.
+            let _ = write!(
+                sql,
+                "UPDATE setlist.jobs j SET pending_needs = j.pending_needs + c.pending, failed_needs = j.failed_needs + \
+                 c.failed FROM (VALUES {}) c (id, pending, failed) WHERE j.site = {site} AND j.id = c.id;",
+                chunk.join(", ")
+            );
+        }
     }
 
     fn write_queues_and_workers(&self, site: i32, state: &SiteState, sql: &mut String) {
@@ -197,7 +258,6 @@ impl RowChanges {
                 .filter(|record| changed.contains(&record.due))
                 .map(|record| (record.due, record))
                 .collect();
-            let first = state.due_records(target).next().map_or(i64::MAX, |record| nanos(record.due));
             let target = json(target);
             let row = |record: &&DueRecord| format!("{site}, {target}, {}, {}", nanos(record.due), json(record));
             let update = "ON CONFLICT (site, target, due) DO UPDATE SET body = excluded.body";
@@ -208,34 +268,41 @@ impl RowChanges {
             // The oldest ones beyond the limit go as well.
             let _ = write!(
                 sql,
-                "DELETE FROM setlist.due_times WHERE site = {site} AND target = {target} AND (due < {first} {condition});"
+                "DELETE FROM setlist.due_times WHERE site = {site} AND target = {target} AND (due <= (SELECT due FROM \
+                 setlist.due_times WHERE site = {site} AND target = {target} ORDER BY due DESC LIMIT 1 \
+                 OFFSET {MAX_DUE_RECORDS}) {condition});"
             );
         }
     }
 
-    fn write_events(&self, site: i32, last: u64, sql: &mut String) {
+    fn write_events(&self, site: i32, counters: Counters, sql: &mut String) {
+        let Counters { seq: last, job, run, worker } = counters;
         // Older ones would be deleted at once.
         let recent = self.events.iter().filter(|event| event.seq + MIN_RETAINED_EVENTS > last);
-        let row = |event: &EventRecord| format!("{site}, {}, {}, {}", event.seq, nanos(event.at), json(&event.event));
-        insert("events", &recent.map(row).collect::<Vec<_>>(), "", sql);
-        let first = self.events.first().map_or(last, |event| event.seq);
-        let mut delete_until = |seq: u64| {
-            let _ = write!(sql, "DELETE FROM setlist.events WHERE site = {site} AND seq <= {seq};");
+        let row = |event: &EventRecord| {
+            format!("{site}, {}, {}, {}, {job}, {run}, {worker}", event.seq, nanos(event.at), json(&event.event))
         };
-        if last / EVENTS_PER_PRUNE != first.saturating_sub(1) / EVENTS_PER_PRUNE {
-            delete_until(last.saturating_sub(MIN_RETAINED_EVENTS));
+        insert("events", &recent.map(row).collect::<Vec<_>>(), "", sql);
+        let before = self.events.first().map_or(last, |event| event.seq).saturating_sub(1);
+        let mut delete = |from: u64, until: u64| {
+            let _ = write!(sql, "DELETE FROM setlist.events WHERE site = {site} AND seq > {from} AND seq <= {until};");
+        };
+        if last / EVENTS_PER_PRUNE != before / EVENTS_PER_PRUNE {
+            // All before these were deleted by the last transaction that did this: they are not looked for again, since
+            // entries of deleted rows stay in the index while a snapshot is held open.
+            let deleted = before - before % EVENTS_PER_PRUNE;
+            delete(deleted.saturating_sub(MIN_RETAINED_EVENTS), last.saturating_sub(MIN_RETAINED_EVENTS));
         }
         if self.has_removed_secrets {
             // Earlier events have the values too. A follower that needs one of them loads the site again.
-            delete_until(first.saturating_sub(1));
+            delete(0, before);
         }
-    }
-}
-
-/// When a job finished, or else when it was added.
-fn settled(job: &Job) -> DateTime<Utc> {
-    match &job.state {
-        JobState::Finished { at, .. } => *at,
-        _ => job.enqueued,
+        if last / EVENTS_PER_PRUNE != before / EVENTS_PER_PRUNE {
+            let _ = write!(
+                sql,
+                "DELETE FROM setlist.queue_totals t WHERE t.site = {site} AND t.seq < {last} AND EXISTS (SELECT 1 FROM \
+                 setlist.queue_totals n WHERE n.site = {site} AND n.queue = t.queue AND n.seq > t.seq);"
+            );
+        }
     }
 }

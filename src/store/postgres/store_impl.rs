@@ -8,16 +8,17 @@ use chrono::{DateTime, Utc};
 
 use super::connection::{Completeness, PostgresStore};
 use super::output_upload::{ARTIFACTS_OFFSET, HOOK_RESULT_OFFSET, OutputUploader, extra_output_sql};
-use super::site_copy::{SiteRow, events, news_sql, reaches};
+use super::site_frame::{SiteHead, column, events, events_sql, head_sql, reaches};
 use super::sql_text::{json, literal, nanos, number, parsed, required, text};
 use super::{leases, listener, output_download};
 use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
-    QueueInfo, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, StateReader, WorkerId,
-    WorkerInfo, next_ready_job,
+    QueueInfo, RemovalReason, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, StateReader,
+    WorkerId, WorkerInfo, next_ready_job,
 };
 use crate::store::backend::{
-    OutageListener, PruneReport, Store, TimedCommand, TransactionReport, WorkerLease, WorkerMachines, require_scripts,
+    JobListPage, JobName, ListPosition, OutageListener, PruneReport, SiteOverview, Store, TimedCommand,
+    TransactionReport, WorkerLease, WorkerMachines, require_scripts,
 };
 use crate::store::error::StoreError;
 use crate::store::job_folders::{RemoteArtifacts, list_artifacts};
@@ -27,6 +28,9 @@ use crate::store::reservation_lock::ReservationLock;
 use crate::store::site_export::SiteExport;
 use crate::store::store_clock::StoreClock;
 use crate::store::terminal_input::TerminalInputPipes;
+
+/// How many jobs are read at once by what looks at all of some kind.
+const JOBS_AT_ONCE: usize = 5_000;
 
 /// How many artifacts of a run other machines see the names of.
 const MAX_ANNOUNCED_FILES: usize = 200;
@@ -67,17 +71,59 @@ impl Store for PostgresStore {
     }
 
     fn load(&mut self) -> Result<SiteState, StoreError> {
-        self.read(SiteState::to_copy)
+        self.load_all()
+    }
+
+    fn load_part(&mut self, wanted: &[JobName<'_>]) -> Result<SiteState, StoreError> {
+        self.part(wanted)
+    }
+
+    fn job_names(&mut self) -> Result<Vec<(QueueId, String, String)>, StoreError> {
+        let sql = format!(
+            "SELECT body FROM setlist.jobs WHERE site = {} AND name IS NOT NULL AND removed IS NULL",
+            self.site
+        );
+        let jobs: Vec<Job> = column(&self.session.run_again(&sql)?.take(0))?;
+        let named = |job: Job| Some((job.queue.clone(), job.name()?.to_owned(), job.title().to_owned()));
+        Ok(jobs.into_iter().filter_map(named).collect())
+    }
+
+    fn load_overview(&mut self) -> Result<SiteOverview, StoreError> {
+        self.overview()
+    }
+
+    fn list_page(&mut self, queues: &[QueueId], from: &ListPosition, limit: usize) -> Result<JobListPage, StoreError> {
+        self.page(queues, from, limit)
+    }
+
+    fn job_tags(&mut self) -> Result<BTreeSet<String>, StoreError> {
+        let (mut tags, mut last) = (BTreeSet::new(), JobId::default());
+        loop {
+            // The server can't read all JSON that is stored in it.
+            let sql = format!(
+                "SELECT body FROM setlist.jobs WHERE site = {} AND id > {} AND flags & 128 != 0 AND removed IS NULL \
+                 ORDER BY id LIMIT {JOBS_AT_ONCE}",
+                self.site, last.0
+            );
+            let jobs: Vec<Job> = column(&self.session.run_again(&sql)?.take(0))?;
+            let Some(job) = jobs.last() else { return Ok(tags) };
+            last = job.id;
+            tags.extend(jobs.into_iter().flat_map(|job| job.definition.tags.clone()));
+        }
     }
 
     fn events_after(&mut self, seq: u64) -> Result<Option<Vec<EventRecord>>, StoreError> {
-        let mut sets = self.session.run_again(&news_sql(self.site, seq))?;
+        // In this order: events that are added in between are not missed.
+        let sql = format!("{}; {}", head_sql(self.site), events_sql(self.site, seq));
+        let mut sets = self.session.run_again(&sql)?;
         let failovers = self.session.failovers();
         if std::mem::replace(&mut self.followed_after, failovers) != failovers {
             // The follower may know changes that the server has lost.
             return Ok(None);
         }
-        let last = SiteRow::read(&sets.take(0))?.counters.seq;
+        let head = SiteHead::read(&sets.take(0))?;
+        self.session.clock().set(head.now);
+        let last = head.counters.seq;
         let events = events(&sets.take(1))?;
         // A later number is that of another site, or of one that was restored.
         let is_known = seq <= last || !events.is_empty();
@@ -89,19 +135,29 @@ impl Store for PostgresStore {
     }
 
     fn queues(&mut self) -> Result<Vec<QueueInfo>, StoreError> {
-        self.read(|state| StateReader::queues(state).unwrap_or_else(|never| match never {}))
+        self.read(&[], |site| StateReader::queues(site))
     }
 
     fn workers(&mut self) -> Result<Vec<WorkerInfo>, StoreError> {
-        self.read(|state| state.workers().cloned().collect())
+        self.read(&[], |site| StateReader::workers(site))
     }
 
     fn schedules(&mut self) -> Result<Vec<ScheduleState>, StoreError> {
-        self.read(|state| state.active_schedules().cloned().collect())
+        self.read(&[], |site| StateReader::schedules(site))
     }
 
     fn due_records(&mut self, target: &ScheduleTarget, page: &DuePage) -> Result<Vec<DueRecord>, StoreError> {
-        self.read(|state| state.due_page(target, page))
+        let since = page.since.map(|since| format!("AND due >= {}", nanos(since))).unwrap_or_default();
+        let before = page.before.map(|before| format!("AND due < {}", nanos(before))).unwrap_or_default();
+        let order = if page.oldest_first { "" } else { "DESC" };
+        let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+        let sql = format!(
+            "SELECT body FROM setlist.due_times WHERE site = {} AND target = {} {since} {before} \
+             ORDER BY due {order} LIMIT {limit}",
+            self.site,
+            json(target)
+        );
+        column(&self.session.run_again(&sql)?.take(0))
     }
 
     fn due_counts(
@@ -109,27 +165,46 @@ impl Store for PostgresStore {
         target: &ScheduleTarget,
         periods: &[Range<DateTime<Utc>>],
     ) -> Result<Vec<DueCounts>, StoreError> {
-        self.read(|state| periods.iter().map(|period| state.due_counts(target, period)).collect())
+        let (Some(from), Some(to)) =
+            (periods.iter().map(|period| period.start).min(), periods.iter().map(|period| period.end).max())
+        else {
+            return Ok(Vec::new());
+        };
+        // At most so many as are kept of each schedule.
+        let sql = format!(
+            "SELECT body FROM setlist.due_times WHERE site = {} AND target = {} AND due >= {} AND due < {} ORDER BY due",
+            self.site,
+            json(target),
+            nanos(from),
+            nanos(to)
+        );
+        let records: Vec<DueRecord> = column(&self.session.run_again(&sql)?.take(0))?;
+        let mut state = SiteState::default();
+        state.add_due_records(target, records);
+        Ok(periods.iter().map(|period| state.due_counts(target, period)).collect())
     }
 
     fn recorded_targets(&mut self) -> Result<Vec<ScheduleTarget>, StoreError> {
-        self.read(|state| state.recorded_targets().cloned().collect())
+        let sql = format!("SELECT DISTINCT target FROM setlist.due_times WHERE site = {}", self.site);
+        let mut targets: Vec<ScheduleTarget> = column(&self.session.run_again(&sql)?.take(0))?;
+        targets.sort();
+        Ok(targets)
     }
 
     fn expectations(&mut self) -> Result<Vec<ExpectationState>, StoreError> {
-        self.read(|state| state.expectations().cloned().collect())
+        self.read(&[], |site| StateReader::expectations(site))
     }
 
     fn jobs_run_by(&mut self, worker: WorkerId) -> Result<Vec<Job>, StoreError> {
-        self.read(|state| StateReader::jobs_run_by(state, worker).unwrap_or_else(|never| match never {}))
+        self.read(&[], |site| StateReader::jobs_run_by(site, worker))
     }
 
     fn file_version(&mut self) -> Result<Option<String>, StoreError> {
-        self.read(|state| state.file_version().map(str::to_owned))
+        Ok(self.head()?.file.0)
     }
 
     fn last_seq(&mut self) -> Result<u64, StoreError> {
-        self.read(SiteState::seq)
+        Ok(self.head()?.counters.seq)
     }
 
     fn next_ready_job(
@@ -137,44 +212,61 @@ impl Store for PostgresStore {
         worker: WorkerId,
         queues: Option<&[QueueId]>,
     ) -> Result<(u64, Option<JobId>), StoreError> {
-        self.read(|state| {
-            let next = next_ready_job(state, queues, worker).unwrap_or_else(|never| match never {});
-            (state.seq(), next.map(|job| job.id))
-        })
+        self.read(&[], |site| Ok((site.seq_before, next_ready_job(site, queues, worker)?.map(|job| job.id))))
     }
 
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {
-        self.read(|state| state.job(id).or_else(|| Some(state.removed_with_reason(id)?.0)).cloned())
+        let sql = format!("SELECT body FROM setlist.jobs WHERE site = {} AND id = {}", self.site, id.0);
+        self.session.run_again(&sql)?.take(0).first().map(|row| required(row, 0)).transpose()
     }
 
     fn removed_jobs(&mut self) -> Result<Vec<Job>, StoreError> {
-        self.read(SiteState::jobs_removed_by_users)
+        let sql = format!(
+            "SELECT body FROM setlist.jobs WHERE site = {} AND removed IS NOT NULL AND removed = {} ORDER BY id",
+            self.site,
+            json(&RemovalReason::User)
+        );
+        column(&self.session.run_again(&sql)?.take(0))
     }
 
     fn environments_in_use(&mut self) -> Result<BTreeSet<EnvironmentId>, StoreError> {
-        self.read(SiteState::environments_in_use)
+        let site = self.site;
+        let sql = format!(
+            "SELECT DISTINCT environment FROM setlist.jobs WHERE site = {site} AND environment IS NOT NULL AND state > 0 \
+             UNION SELECT environment FROM setlist.queues WHERE site = {site} AND environment IS NOT NULL"
+        );
+        Ok(column(&self.session.run_again(&sql)?.take(0))?.into_iter().collect())
     }
 
     fn jobs_page(&mut self, queue: &QueueId, after: Option<&Job>, limit: usize) -> Result<Vec<Job>, StoreError> {
-        self.read(|state| state.jobs_page(queue, after, limit))
+        let after =
+            after.map(|job| format!("AND (position, id) > ({}, {})", job.position, job.id.0)).unwrap_or_default();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sql = format!(
+            "SELECT body FROM setlist.jobs WHERE site = {} AND queue = {} AND removed IS NULL {after} \
+             ORDER BY position, id LIMIT {limit}",
+            self.site,
+            json(queue)
+        );
+        column(&self.session.run_again(&sql)?.take(0))
     }
 
     fn runs(&mut self, job: JobId) -> Result<Vec<Run>, StoreError> {
-        let sql =
-            format!("SELECT body, value FROM setlist.runs WHERE site = {} AND job = {} ORDER BY id", self.site, job.0);
-        self.read_with(&sql, |state, rows| {
-            let run = |row| {
-                let mut run: Run = required(row, 0)?;
-                if let Some(end) = &mut run.end {
-                    end.value = parsed(row, 1)?;
-                }
-                Ok(run)
-            };
-            let mut runs = rows.iter().map(run).collect::<Result<Vec<_>, StoreError>>()?;
-            let job = state.job(job).or_else(|| Some(state.removed_with_reason(job)?.0));
-            runs.extend(job.and_then(Job::last_run_with_value));
-            Ok(runs)
-        })
+        let (site, id) = (self.site, job.0);
+        let earlier = format!("SELECT body, value FROM setlist.runs WHERE site = {site} AND job = {id} ORDER BY id");
+        let last = format!("SELECT body FROM setlist.jobs WHERE site = {site} AND id = {id}");
+        let rows = self.rows(&[earlier, last])?;
+        let run = |row| {
+            let mut run: Run = required(row, 0)?;
+            if let Some(end) = &mut run.end {
+                end.value = parsed(row, 1)?;
+            }
+            Ok(run)
+        };
+        let mut runs = rows[0].iter().map(run).collect::<Result<Vec<_>, StoreError>>()?;
+        let job: Option<Job> = rows[1].first().map(|row| required(row, 0)).transpose()?;
+        runs.extend(job.as_ref().and_then(Job::last_run_with_value));
+        Ok(runs)
     }
 
     fn runs_in(&mut self, period: &RunPeriod) -> Result<Vec<RunSpan>, StoreError> {
@@ -185,19 +277,24 @@ impl Store for PostgresStore {
         };
         let before = period.until.map(has_started).unwrap_or_default();
         // A run that is not the last of its job has ended.
-        let sql = format!(
+        let earlier = format!(
             "SELECT r.job, r.body FROM setlist.runs r \
              JOIN setlist.jobs j ON j.site = r.site AND j.id = r.job AND j.removed IS NULL {of_queue} \
              WHERE r.site = {site} AND r.ended >= {from} {before} ORDER BY r.id DESC LIMIT {}",
             period.limit
         );
-        self.read_with(&sql, |state, rows| {
-            let span = |row| Ok(RunSpan::new(required(row, 0)?, &required(row, 1)?));
-            let earlier = rows.iter().map(span).collect::<Result<Vec<_>, StoreError>>()?;
-            let is_wanted = |job: &&Job| period.queue.as_ref().is_none_or(|queue| job.queue == *queue);
-            let latest = state.jobs().filter(is_wanted).filter_map(RunSpan::latest);
-            Ok(period.select(earlier.into_iter().chain(latest)))
-        })
+        // A job that is not running has settled when its last run ended, or later.
+        let before = period.until.map(|until| format!("AND j.started < {}", nanos(until))).unwrap_or_default();
+        let last = format!(
+            "SELECT j.body FROM setlist.jobs j WHERE j.site = {site} {of_queue} AND j.run > 0 AND j.removed IS NULL {before} \
+             AND (j.ended IS NULL OR j.ended >= {from}) ORDER BY j.run DESC LIMIT {}",
+            period.limit
+        );
+        let rows = self.rows(&[earlier, last])?;
+        let span = |row| Ok(RunSpan::new(required(row, 0)?, &required(row, 1)?));
+        let earlier = rows[0].iter().map(span).collect::<Result<Vec<_>, StoreError>>()?;
+        let last: Vec<Job> = column(&rows[1])?;
+        Ok(period.select(earlier.into_iter().chain(last.iter().filter_map(RunSpan::latest))))
     }
 
     fn prune(&mut self, now: DateTime<Utc>) -> Result<PruneReport, StoreError> {

@@ -3,9 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
+use chrono::DateTime;
 use setlist::model::{
-    Command, Exit, JobCounts, JobId, NeedCounts, Outcome, Phase, QueueMode, Readiness, Reservation, RunId, Site,
-    SiteState, StateReader, WorkerId,
+    Command, Exit, Job, JobCounts, JobId, JobState, NeedCounts, Outcome, OutcomeCondition, Phase, QueueMode,
+    QueueSettings, Readiness, Reservation, ResolvedNeed, RunId, RunReport, Script, Site, SiteState, StateReader,
+    WaitConditions, WorkerId,
 };
 use setlist::store::{ListPosition, PostgresStore, ServerAddress, StateDir, Store, StoreError};
 use tempfile::TempDir;
@@ -234,20 +236,54 @@ fn the_tables_of_a_server_are_upgraded_and_those_of_a_newer_version_refused() {
     let mut client = server.client().unwrap();
     client.batch_execute(include_str!("../../../src/store/postgres/schema.sql")).unwrap();
     let worker = r#"{"id": 7, "host": "b", "pid": 1}"#;
-    let row = format!(
-        "INSERT INTO setlist.sites (name) VALUES ('app'); INSERT INTO setlist.workers (site, id, body) VALUES (1, 7, '{worker}')"
+    let mut rows = format!(
+        "INSERT INTO setlist.sites (name, seq, job, worker) VALUES ('app', 9, 4, 7); \
+         INSERT INTO setlist.events VALUES (1, 9, 0, '{{}}'); \
+         INSERT INTO setlist.workers (site, id, body) VALUES (1, 7, '{worker}'); \
+         INSERT INTO setlist.queues VALUES (1, '\"build\"', '{}', '\"processing\"');",
+        serde_json::to_string(&QueueSettings::default()).unwrap()
     );
-    client.batch_execute(&row).unwrap();
+    let at = DateTime::UNIX_EPOCH;
+    let finished = |outcome| JobState::Finished { outcome, at };
+    let pending =
+        |needs| JobState::Pending { requested: false, wait: WaitConditions { needs, ..WaitConditions::default() } };
+    let need = |job| ResolvedNeed { job: JobId(job), on: OutcomeCondition::Success };
+    let jobs = [
+        (1, finished(Outcome::Succeeded), vec![], "NULL"),
+        (2, pending(false), vec![need(1)], "NULL"),
+        (3, pending(true), vec![need(1), need(2)], "NULL"),
+        (4, finished(Outcome::Cancelled), vec![], r#"'"hand"'"#),
+    ];
+    for (id, state, needs, removed) in jobs {
+        let mut job = Job::new(Script::shell("true"));
+        (job.id, job.queue, job.position) = (JobId(id), "build".into(), i64::try_from(id).unwrap());
+        (job.state, job.needs) = (state, needs.into());
+        let body = serde_json::to_string(&job).unwrap();
+        rows.push_str(&format!("INSERT INTO setlist.jobs VALUES (1, {id}, '\"build\"', {removed}, 0, '{body}');"));
+    }
+    client.batch_execute(&rows).unwrap();
     let url = format!("postgres://setlist@127.0.0.1:{}/postgres?site=app&sslmode=disable", server.port);
     let (address, folder) = (ServerAddress::parse(&url).unwrap(), TempDir::new().unwrap());
     let open = || PostgresStore::open(&address, &StateDir::new(folder.path()));
     let mut store = open().unwrap();
     assert_eq!(store.worker_machines(&[WorkerId(7)]).unwrap(), [(WorkerId(7), "b".to_owned())].into());
+    // What queries look for is in columns now.
+    let counts = JobCounts { pending: 2, running: 0, finished: 1, failed: 0 };
+    assert_eq!(store.load_overview().unwrap().counts, [("build".into(), counts)].into());
+    assert_eq!(store.removed_jobs().unwrap().iter().map(|job| job.id).collect::<Vec<_>>(), [JobId(4)]);
+    let (seq, next) = store.next_ready_job(WorkerId(7), None).unwrap();
+    assert_eq!((seq, next), (9, Some(JobId(2))));
+    accept(&mut store, Command::Claim { worker: WorkerId(7), queues: None });
+    let end = RunReport::new(Outcome::Succeeded);
+    accept(&mut store, Command::EndRun { job: JobId(2), run: RunId(1), report: end, on_failure: None });
+    assert_eq!(store.next_ready_job(WorkerId(7), None).unwrap().1, Some(JobId(3)));
     accept(&mut store, add(1));
-    assert_eq!(open().unwrap().load().unwrap().jobs().count(), 1);
+    assert_eq!(open().unwrap().load().unwrap().jobs().count(), 4);
+    // A program that knows only format 2 fails.
+    assert!(client.batch_execute("SELECT seq, generation FROM setlist.sites").is_err());
     client.batch_execute("UPDATE setlist.format SET version = 99").unwrap();
     let refused = open().err().unwrap();
-    assert!(matches!(refused, StoreError::ServerTooNew { found: 99, known: 2, .. }), "{refused}");
+    assert!(matches!(refused, StoreError::ServerTooNew { found: 99, known: 3, .. }), "{refused}");
     let format: i32 = client.query_one("SELECT version FROM setlist.format", &[]).unwrap().get(0);
     assert_eq!(format, 99);
 }

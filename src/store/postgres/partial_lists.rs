@@ -1,0 +1,172 @@
+//! Parts of a site for those who look at it: named jobs, pages of lists, and what the status of queues depends on.
+
+use std::collections::BTreeSet;
+
+use super::connection::PostgresStore;
+use super::fetch::{JOB_ROW, SiteFetch, in_phase};
+use super::job_columns::{rank, settled};
+use super::partial_site::PartialSite;
+use super::sql_text::{json, literal, nanos};
+use crate::model::{
+    Job, JobId, JobState, Phase, QueueId, QueueInfo, QueueMode, ScheduleTarget, SiteState, StateReader, jobs_ahead,
+};
+use crate::store::backend::{JobListPage, JobName, LISTED_PHASES, ListPosition, SiteOverview};
+use crate::store::error::StoreError;
+
+impl PostgresStore {
+    /// All queues, and of the jobs only the named ones with those that they need.
+    pub(super) fn part(&mut self, wanted: &[JobName<'_>]) -> Result<SiteState, StoreError> {
+        let mut fetches = Vec::new();
+        let numbers = wanted.iter().filter_map(|name| if let JobName::Number(id) = name { Some(*id) } else { None });
+        let numbers: Vec<JobId> = numbers.collect();
+        fetches.extend((!numbers.is_empty()).then_some(SiteFetch::Jobs(numbers)));
+        fetches.extend(wanted.iter().filter_map(|name| match name {
+            JobName::Number(_) => None,
+            JobName::InQueue(queue, name) => Some(SiteFetch::Names(vec![((*queue).into(), (*name).to_owned())])),
+            JobName::InAnyQueue(name) => {
+                Some(SiteFetch::Matching(format!("j.name = {} AND j.removed IS NULL", literal(name))))
+            }
+        }));
+        self.read(&fetches, |site| {
+            let needed: BTreeSet<JobId> =
+                site.known().state.jobs().flat_map(|job| &job.needs).map(|need| need.job).collect();
+            site.ensure_jobs(needed)?;
+            Ok(site.known().state.to_copy())
+        })
+    }
+
+    /// What the status of queues depends on.
+    pub(super) fn overview(&mut self) -> Result<SiteOverview, StoreError> {
+        let running = SiteFetch::Matching(in_phase(Phase::Running));
+        let unconfirmed = SiteFetch::Matching(format!("j.flags & 4 != 0 AND {}", in_phase(Phase::Pending)));
+        self.read(&[running, unconfirmed], |site| {
+            let mut fetches = Vec::new();
+            for queue in StateReader::queues(site)? {
+                fetches.extend(of_status(site, &queue));
+            }
+            let schedules = StateReader::schedules(site)?.into_iter().map(|state| state.target);
+            let expectations = StateReader::expectations(site)?.into_iter().map(|state| state.target);
+            let of_job = |target| if let ScheduleTarget::Job(id) = target { Some(id) } else { None };
+            let jobs: Vec<JobId> = schedules.chain(expectations).filter_map(of_job).collect();
+            fetches.extend((!jobs.is_empty()).then_some(SiteFetch::Jobs(jobs)));
+            site.fetch(&fetches)?;
+            let known = site.known();
+            let counts = known.stored_totals.iter().map(|(queue, totals)| (queue.clone(), totals.counts()));
+            let counts = counts.filter(|(_, counts)| !counts.is_empty()).collect();
+            Ok(SiteOverview { state: known.state.to_copy(), counts })
+        })
+    }
+
+    /// The jobs of queues from a place on, at most `limit` of them.
+    pub(super) fn page(
+        &mut self,
+        queues: &[QueueId],
+        from: &ListPosition,
+        limit: usize,
+    ) -> Result<JobListPage, StoreError> {
+        self.read(&[], |site| {
+            let (mut listed, mut next): (Vec<JobId>, _) = (Vec::new(), None);
+            'queues: for (nth, queue) in queues.iter().enumerate().skip(from.queue) {
+                let mut after = from.after.as_deref().filter(|_| nth == from.queue);
+                let totals = site.known().stored_totals.get(queue).copied().unwrap_or_default();
+                for phase in LISTED_PHASES {
+                    if after.is_some_and(|after| after.phase() != phase) || totals.in_phase(phase) == 0 {
+                        continue;
+                    }
+                    let left = limit - listed.len();
+                    listed.extend(site.listed(&page_sql(site.site, queue, phase, after.take(), left))?);
+                    if listed.len() == limit {
+                        let last = listed.last().and_then(|id| site.known().state.job(*id).cloned());
+                        next = Some(ListPosition { queue: nth, after: last.map(Box::new) });
+                        break 'queues;
+                    }
+                }
+            }
+            add_context(site, &listed)?;
+            Ok(JobListPage { state: site.known().state.to_copy(), jobs: listed, next })
+        })
+    }
+}
+
+/// The jobs besides the running and the unconfirmed ones that the status of a queue depends on.
+fn of_status(site: &PartialSite<'_>, queue: &QueueInfo) -> Vec<SiteFetch> {
+    let known = site.known();
+    let Some(totals) = known.stored_totals.get(&queue.id) else { return Vec::new() };
+    let id = json(&queue.id);
+    let first = |codes: &str, columns: &str, condition: &str, order: &str| {
+        SiteFetch::Matching(format!(
+            "j.id = ANY(ARRAY(SELECT {columns} FROM setlist.jobs WHERE site = {} AND queue = {id} AND {codes} \
+             AND state >= 4 AND removed IS NULL {condition} ORDER BY {order}))",
+            site.site
+        ))
+    };
+    let mut fetches = Vec::new();
+    if totals.running == 0 && queue.mode == QueueMode::Processing && totals.has_unblocked() {
+        let startable = "state BETWEEN 4 AND 7";
+        // Of those that need the same labels, the first one of each readiness is enough.
+        let labels = "AND labels IS NOT NULL";
+        fetches.push(first(startable, "DISTINCT ON (state, labels) id", labels, "state, labels, rank, position"));
+        fetches.push(first(startable, "id", "AND labels IS NULL", "state, rank, position, id LIMIT 1"));
+    }
+    if known.state.awaiting_approval(&queue.id).next().is_some() {
+        // Any of the readiest states comes before those that wait for approval.
+        let codes = 4..=8;
+        fetches.extend(codes.map(|code| first(&format!("state = {code}"), "id", "", "rank, position, id LIMIT 1")));
+    }
+    if queue.mode == QueueMode::Stopped {
+        fetches.push(SiteFetch::Matching(format!(
+            "j.queue = {id} AND j.flags & 32 != 0 AND {}",
+            in_phase(Phase::Pending)
+        )));
+    }
+    fetches
+}
+
+/// The statement that reads the next jobs of a queue in one phase, in the order of the list.
+fn page_sql(site: i32, queue: &QueueId, phase: Phase, after: Option<&Job>, limit: usize) -> String {
+    let run = |job: &Job| job.last_run.as_ref().map_or((0, 0), |run| (nanos(run.started), run.id.0.cast_signed()));
+    let behind = |key: &str, place: Option<(i64, i64, JobId)>| {
+        place.map(|(a, b, id)| format!("AND ({key}) > ({a}, {b}, {})", id.0)).unwrap_or_default()
+    };
+    let queue = json(queue);
+    let (key, place) = match phase {
+        Phase::Finished => ("j.settled, j.run, j.id", after.map(|job| (settled(job), run(job).1, job.id))),
+        Phase::Running => ("j.started, j.run, j.id", after.map(|job| (run(job).0, run(job).1, job.id))),
+        Phase::Pending => {
+            // The index has them by what they wait for.
+            let key = "j.rank, j.position, j.id";
+            let behind = behind(key, after.map(|job| (rank(job), job.position, job.id)));
+            return format!(
+                "SELECT {JOB_ROW} FROM (VALUES (4), (5), (6), (7), (8)) codes (code) CROSS JOIN LATERAL (SELECT * FROM \
+                 setlist.jobs j WHERE j.site = {site} AND j.queue = {queue} AND j.state = codes.code AND j.state >= 4 \
+                 AND j.removed IS NULL {behind} ORDER BY {key} LIMIT {limit}) j ORDER BY {key} LIMIT {limit}"
+            );
+        }
+    };
+    format!(
+        "SELECT {JOB_ROW} FROM setlist.jobs j WHERE j.site = {site} AND j.queue = {queue} AND {} {} \
+         ORDER BY {key} LIMIT {limit}",
+        in_phase(phase),
+        behind(key, place)
+    )
+}
+
+/// Reads the jobs that decide why those of a page wait: what they need, and the jobs that get units of pools or slots of
+/// workers before them.
+fn add_context(site: &PartialSite<'_>, listed: &[JobId]) -> Result<(), StoreError> {
+    let (mut needed, mut waits_for_units) = (BTreeSet::new(), false);
+    for job in listed.iter().filter_map(|id| site.known().state.job(*id).cloned()) {
+        if matches!(job.state, JobState::Pending { wait, .. } if wait.needs) {
+            needed.extend(job.needs.iter().map(|need| need.job));
+        }
+        let scheduling = &job.definition.scheduling;
+        waits_for_units |=
+            job.phase() == Phase::Pending && !(scheduling.uses.is_empty() && scheduling.runs_on.is_empty());
+    }
+    site.ensure_jobs(needed)?;
+    if waits_for_units {
+        // They become known.
+        jobs_ahead(site)?;
+    }
+    Ok(())
+}
