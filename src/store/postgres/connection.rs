@@ -126,7 +126,7 @@ impl PostgresStore {
     /// again unless the transaction was committed.
     pub(super) fn run_commands(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError> {
         if let Some(Some(uploader)) = self.uploader.get() {
-            // A process that sees the end of a run finds all of its output.
+            // All output is there once a run is known to have ended.
             uploader.wait_until_sent(commands.iter().filter_map(|(command, _)| match command {
                 Command::EndRun { run, .. } => Some(*run),
                 _ => None,
