@@ -16,7 +16,7 @@ use super::row_changes::RowChanges;
 use super::schema::LOCK_CLASS;
 use super::session::{ServerSession, begin};
 use super::site_frame::{KEPT_TABLES, SiteFrame, SiteHead, head_sql, table_sql};
-use super::sql_text::{json, number, text};
+use super::sql_text::{ResultSets, json, number, text};
 use crate::model::{
     AfterRun, Counters, Dependent, Event, EventRecord, Job, JobId, JobState, NeedStatus, Phase, PoolSizes, QueueMode,
     RunId, StateReader, WorkerId,
@@ -71,7 +71,7 @@ impl<'s> PartialSite<'s> {
             let mut frame =
                 frame.filter(|frame| frame.failovers == failovers).unwrap_or_else(|| SiteFrame::empty(failovers));
             let outdated = frame.outdated_tables(&head);
-            let mut tables = Default::default();
+            let mut tables = ResultSets::default();
             if !outdated.is_empty() {
                 let sql: Vec<String> = outdated.iter().map(|table| table_sql(site, KEPT_TABLES[*table])).collect();
                 tables = session.run(&sql.join("; "))?;
