@@ -2,7 +2,7 @@
 -- format 2 would not write them: what they read with each transaction is gone from the table of sites.
 ALTER TABLE setlist.jobs
     ADD COLUMN state smallint NOT NULL DEFAULT 0, -- 0 finished, 1-3 running, 4 requested, 5 ready, 6-7 scheduled, 8 blocked
-    ADD COLUMN rank integer NOT NULL DEFAULT 0,   -- the lower the earlier: its negative priority
+    ADD COLUMN rank bigint NOT NULL DEFAULT 0,    -- the lower the earlier: its negative priority
     ADD COLUMN position bigint NOT NULL DEFAULT 0,
     ADD COLUMN run bigint NOT NULL DEFAULT 0,     -- its last run; 0 before the first
     ADD COLUMN worker bigint NOT NULL DEFAULT 0,  -- that of its last run
