@@ -88,18 +88,15 @@ impl SiteFetch {
             Self::Next { kind, after, limit } => {
                 let NextKind { queue, code, excluded } = kind;
                 let queue = json(queue);
-                let from = match after {
-                    Some((rank, position, id)) => {
-                        format!("(j.rank, j.position, j.id) > ({rank}, {position}, {})", id.0)
-                    }
-                    None => {
-                        let state = if *code == 4 { "requested" } else { "ready" };
-                        format!(
-                            "(j.rank, j.position) >= (SELECT coalesce({state}_rank, -9223372036854775808), \
-                             coalesce({state}_position, -9223372036854775808) FROM setlist.queue_totals \
-                             WHERE site = {site} AND queue = {queue} ORDER BY seq DESC LIMIT 1)"
-                        )
-                    }
+                let from = if let Some((rank, position, id)) = after {
+                    format!("(j.rank, j.position, j.id) > ({rank}, {position}, {})", id.0)
+                } else {
+                    let state = if *code == 4 { "requested" } else { "ready" };
+                    format!(
+                        "(j.rank, j.position) >= (SELECT coalesce({state}_rank, -9223372036854775808), \
+                         coalesce({state}_position, -9223372036854775808) FROM setlist.queue_totals \
+                         WHERE site = {site} AND queue = {queue} ORDER BY seq DESC LIMIT 1)"
+                    )
                 };
                 let excluded = excluded.iter().map(json).collect::<Vec<_>>().join(", ");
                 let excluded = match excluded.as_str() {

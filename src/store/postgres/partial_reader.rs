@@ -30,6 +30,7 @@ fn known<T>(result: Result<T, std::convert::Infallible>) -> T {
 
 impl PartialSite<'_> {
     /// Asks the known part, in which nothing is missing.
+    #[expect(clippy::unnecessary_wraps, reason = "it is the answer of a query")]
     fn ask<T>(&self, ask: impl FnOnce(&SiteState) -> Result<T, std::convert::Infallible>) -> Result<T, StoreError> {
         Ok(known(ask(&self.known().state)))
     }

@@ -197,7 +197,7 @@ impl<'s> PartialSite<'s> {
                     let queue = json(queue);
                     let requested = format!("j.queue = {queue} AND j.flags & 1 != 0");
                     let is_known = self.known.borrow().has_condition(&requested);
-                    fetches.extend((!is_known).then(|| SiteFetch::Matching(requested)));
+                    fetches.extend((!is_known).then_some(SiteFetch::Matching(requested)));
                 }
                 Event::DueWithdrawn { target, after } if self.seq_before > 0 => {
                     let known = self.known.borrow().due_known_after(target);

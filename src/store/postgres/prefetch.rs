@@ -53,7 +53,7 @@ impl Prefetch {
                 self.needed.extend(jobs);
             }
             Command::Restore { jobs } | Command::Move { jobs, .. } | Command::Transfer { jobs, .. } => {
-                self.jobs.extend(jobs)
+                self.jobs.extend(jobs);
             }
             Command::Add { queue, jobs } => {
                 self.last_of.insert(queue.clone());
