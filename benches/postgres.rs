@@ -168,7 +168,7 @@ fn many_workers(server: &Server) -> Result {
                 // Their connections stay open until they were looked at.
                 done.wait();
                 done.wait();
-                return execute(&mut store, &[model::Command::Leave { worker, queues: None }]).map(drop);
+                return execute(&mut store, &[model::Command::Leave { worker, queues: Some(Vec::new()) }]).map(drop);
             }
         }
     };
@@ -433,7 +433,7 @@ fn rate(address: &ServerAddress, local: &Path, workers: usize, batch: usize) -> 
                 jobs.fetch_add(runs.len(), Ordering::Relaxed);
             }
             claim_and_end(&mut store, worker, 0, &runs)?;
-            execute(&mut store, &[model::Command::Leave { worker, queues: None }]).map(drop)
+            execute(&mut store, &[model::Command::Leave { worker, queues: Some(Vec::new()) }]).map(drop)
         };
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a worker has panicked")?)
