@@ -268,7 +268,7 @@ fn difference(earlier: &RunSpan, later: &RunSpan) -> Option<(RunDifference, Opti
             } else {
                 (RunDifference::Faster, after, before)
             };
-            let difference = long - short;
+            let difference = long.saturating_sub(short);
             let is_large = difference >= Duration::from_secs(1) && difference >= short / 2;
             return is_large.then(|| (kind, u64::try_from(difference.as_millis()).ok()));
         }

@@ -104,7 +104,7 @@ impl Overview {
             QueueOrder::Tabs => {}
             QueueOrder::Failed => rows.sort_by_key(|row| Reverse(site.failed_count(row.id))),
             QueueOrder::TimeLeft => {
-                rows.sort_by_cached_key(|row| Reverse((time_left(row.id, row.queue), row.queue.running.len())))
+                rows.sort_by_cached_key(|row| Reverse((time_left(row.id, row.queue), row.queue.running.len())));
             }
             QueueOrder::Unfinished => rows.sort_by_key(|row| Reverse(unfinished(row))),
             QueueOrder::Name => rows.sort_by_key(|row| row.id),
