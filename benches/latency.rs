@@ -128,13 +128,15 @@ fn end_to_next(tools: &[Tool]) -> Result {
             Tool::Setlist => {
                 let jobs = format!("      - {{command: [{}]}}\n", bench.job_words("'0'").join(", ")).repeat(JOBS);
                 bench.write_file(&format!("queues:\n  q:\n    jobs:\n{jobs}"))?;
-                bench.run(&mut bench.setlist(&["process", "q", "--quiet"]))?;
+                run(&mut bench.setlist(&["process", "q", "--quiet"]))?;
             }
-            Tool::Xargs => bench.run(&mut bench.shell(&format!("seq {JOBS} | xargs -I{{}} -P1 {job}")))?,
+            Tool::Xargs => {
+                run(&mut bench.shell(&format!("seq {JOBS} | xargs -I{{}} -P1 {job}")))?;
+            }
             Tool::Parallel => {
-                bench.run(&mut bench.shell(&format!("seq {JOBS} | parallel --will-cite -j1 -n0 {job}")))?
+                run(&mut bench.shell(&format!("seq {JOBS} | parallel --will-cite -j1 -n0 {job}")))?;
             }
-            Tool::TaskSpooler => bench.run(&mut bench.shell(&format!(
+            Tool::TaskSpooler => run(&mut bench.shell(&format!(
                 "tsp -S 1; tsp -n sleep 2; for i in $(seq {JOBS}); do tsp -n {job}; done; tsp -w; tsp -C"
             )))?,
         }
@@ -151,7 +153,7 @@ fn end_to_notice(tools: &[Tool]) -> Result {
     let _worker = bench.worker()?;
     let mut times = vec![Vec::new(); tools.len()];
     let mut on_screen = Vec::new();
-    bench.run(&mut bench.setlist(&["run", "true"]))?;
+    run(&mut bench.setlist(&["run", "true"]))?;
     let mut screen = ScreenProcess::open(bench.path())?;
     for round in 0..ROUNDS {
         for (times, tool) in times.iter_mut().zip(tools) {
@@ -162,11 +164,11 @@ fn end_to_notice(tools: &[Tool]) -> Result {
                 Tool::Bare | Tool::Xargs | Tool::Parallel => drop(request.wait()?),
                 Tool::TaskSpooler => {
                     request.wait()?;
-                    bench.run(&mut bench.shell("tsp -w"))?;
+                    run(&mut bench.shell("tsp -w"))?;
                 }
                 Tool::Setlist => {
                     request.wait()?;
-                    bench.run(&mut bench.setlist(&["wait", "@last"]))?;
+                    run(&mut bench.setlist(&["wait", "@last"]))?;
                 }
             }
             let noticed = now()?;
@@ -175,7 +177,7 @@ fn end_to_notice(tools: &[Tool]) -> Result {
         // On the screen, one more job has finished: those above and these, and the first.
         bench.forget_jobs()?;
         bench.request(Tool::Setlist, JOB_TIME)?.wait()?;
-        screen.wait_for_text(&format!("all {} jobs finished", 2 * round + 3))?;
+        screen.wait_for_text(&format!("Finished {}", 2 * round + 3))?;
         let shown = now()?;
         on_screen.push(shown.saturating_sub(bench.wait_for_jobs(1)?[0].1));
     }
@@ -191,8 +193,8 @@ impl Bench {
     fn new() -> Result<Self> {
         let bench = Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?);
         bench.write_file("queues: {adhoc: {jobs: []}}\n")?;
-        bench.run(&mut bench.setlist(&["status"]))?;
-        bench.run(&mut Command::new("sync"))?;
+        run(&mut bench.setlist(&["status"]))?;
+        run(&mut Command::new("sync"))?;
         Ok(bench)
     }
 
@@ -219,11 +221,6 @@ impl Bench {
         // Task-spooler has a server for each socket.
         command.args(["-c", script]).current_dir(self.path()).env("TS_SOCKET", self.path().join("socket"));
         command
-    }
-
-    fn run(&self, command: &mut Command) -> Result {
-        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-        if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
     }
 
     /// A worker that runs what is requested.
@@ -286,7 +283,7 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         // Ends the server of task-spooler, if it runs.
-        let _ = self.run(&mut self.shell("tsp -K"));
+        let _ = run(&mut self.shell("tsp -K"));
     }
 }
 
@@ -298,6 +295,11 @@ impl Drop for Worker {
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
     }
+}
+
+fn run(command: &mut Command) -> Result {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }
 
 fn now() -> Result<u64> {
