@@ -109,11 +109,11 @@ fn fill(folder: &Path, bytes: usize) -> Result<PathBuf> {
         for event in store.execute(&claims, now)?.into_iter().flatten().flatten() {
             let Event::Started { job, run } = event else { continue };
             let mut log = store.log_writer(run.id, u64::MAX);
-            log.write(Stream::Out, text[..middle].as_bytes(), now)?;
+            log.write(Stream::Out, &text.as_bytes()[..middle], now)?;
             if nth.is_multiple_of(FOUND_EVERY) {
                 log.write(Stream::Out, FOUND_LINE.as_bytes(), now)?;
             }
-            log.write(Stream::Out, text[middle..].as_bytes(), now)?;
+            log.write(Stream::Out, &text.as_bytes()[middle..], now)?;
             log.finish()?;
             let report = RunReport::new(Outcome::Succeeded);
             ends.push(Command::EndRun { job, run: run.id, report, on_failure: None });
