@@ -108,7 +108,7 @@ fn a_job_as_json_has_every_field() {
     let expected = "id queue name title state outcome exit_code signal attempt max_attempts run_count run_id enqueued_at \
                     started_at executed_at wait_ms run_ms value parameters items_for error cause usage command needs tags worker priority \
                     waiting waiting_for not_before confirm approval stalled_since overdue_since runs on_finish schedule next_due_at \
-                    runs_on uses pools unique skipped_by usage_now artifacts slow machine";
+                    runs_on uses pools unique removed_from_file skipped_by usage_now artifacts slow machine";
     let mut expected: Vec<&str> = expected.split_whitespace().collect();
     expected.sort_unstable();
     fields.sort_unstable();
