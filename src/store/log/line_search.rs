@@ -196,11 +196,25 @@ impl<'p> LineSearch<'p> {
 
 /// Whether it is shown as it is: printable ASCII and line ends.
 fn is_plain(bytes: &[u8]) -> bool {
-    // Counted, because without an early exit within a piece the compiler makes it fast.
     bytes.chunks(4096).all(|piece| {
-        let others = piece.iter().filter(|byte| !matches!(byte, b' '..=b'~' | b'\n'));
-        others.count() == 0
+        // Eight bytes at once, without an early exit within a piece: also fast where the program is optimized for size.
+        let (words, rest) = piece.as_chunks();
+        let mut last = [b' '; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        let marks = words.iter().fold(0, |marks, word| marks | marks_of_others(u64::from_ne_bytes(*word)));
+        marks | marks_of_others(u64::from_ne_bytes(last)) == 0
     })
+}
+
+/// Marks the bytes that are neither printable ASCII nor the end of a line, by their highest bit.
+fn marks_of_others(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    // With the highest bit set, no byte borrows from the next one; without it, none carries.
+    let is_control = !((word | HIGH) - ONES * 0x20);
+    let is_other_than_end = ((word ^ (ONES * 0x0A)) | HIGH) - ONES;
+    let is_delete = (word & !HIGH) + ONES;
+    (word | is_delete | (is_control & is_other_than_end)) & HIGH
 }
 
 #[cfg(test)]
@@ -256,5 +270,13 @@ mod tests {
             assert!(!is_plain(other.as_bytes()), "{other:?}");
         }
         assert!(!is_plain(&[vec![b'a'; 9000], vec![0]].concat()));
+        for (byte, place) in (0..=u8::MAX).flat_map(|byte| (0..19).map(move |place| (byte, place))) {
+            for beside in [b'a', b'\n', 0, 0x7F, 0x80, 0xFF] {
+                let mut bytes = [b'a'; 19];
+                (bytes[place], bytes[(place + 1) % 19]) = (byte, beside);
+                let expected = bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n'));
+                assert_eq!(is_plain(&bytes), expected, "{byte} before {beside} at {place}");
+            }
+        }
     }
 }
