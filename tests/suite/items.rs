@@ -119,7 +119,7 @@ fn the_pending_job_of_a_file_that_vanishes_is_removed_and_a_finished_one_is_kept
     site.ok(&["reload"]);
     fs::remove_file(site.join("in/c.mp4")).unwrap();
     fs::remove_file(site.join("in/a.mp4")).unwrap();
-    assert_eq!(site.ok(&["reload"]), "1 job changed, 2 jobs removed\n");
+    assert_eq!(site.ok(&["reload"]), "1 job changed, 2 jobs removed, 2 jobs only kept as a record\n");
     let finished = |name: &str| (name.to_owned(), "finished".to_owned());
     let names = ["check[a.mp4]", "check[b.mp4]", "encode[a.mp4]", "encode[b.mp4]", "sum"];
     assert_eq!(states(&site), names.map(finished));

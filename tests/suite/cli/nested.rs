@@ -73,7 +73,7 @@ fn a_named_file_overrides_the_nearest_one() {
     variable.env("SETLIST_FILE", file("jobs.yaml")).current_dir(site.join("inner"));
     assert!(CommandOutput::from_output(&variable.output().unwrap()).stdout.contains("outer"));
     let elsewhere = within(&site, "inner", &["--state", "kept", "add", "own", "--", "true"]);
-    assert_eq!((elsewhere.code, &elsewhere.stderr[..]), (Some(0), ""));
+    assert_eq!((elsewhere.code, &elsewhere.stderr[..]), (Some(0), "setlist: created the queue own\n"));
     assert!(site.join("inner/kept/state.db").exists());
     assert_eq!(within(&site, "inner", &["list", "own"]).stdout.lines().count(), 1, "the user's own has one job");
 }
