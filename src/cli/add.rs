@@ -51,7 +51,8 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     }
     let added: Vec<JobId> =
         if options.save { save_jobs(&mut site, &queue, &jobs)? } else { add_or_find(&mut site, &queue, jobs)? };
-    if is_new {
+    // A job that was found by its key is in another queue.
+    if is_new && site.store.queues()?.iter().any(|known| known.id == queue) {
         let hint = suggestion(&options.queue, &known).unwrap_or_default();
         warn(&text::sanitize_line(&format!("created the queue {queue}{hint}")));
     }
