@@ -35,6 +35,11 @@ pub(super) fn adopt(args: &SiteArgs, fresh: bool, yes: bool) -> Result<ExitStatu
     if fresh {
         return start_afresh(&dir, &file);
     }
+    let is_own = dir.check_ownership(false).is_ok() && dir.recorded_file().is_none_or(|recorded| recorded == file);
+    if is_own && site::open_store_to_read(&dir).and_then(|mut store| store.load()).is_ok() {
+        warn(&format!("{} was made here: nothing to adopt", dir.path().display()));
+        return Ok(ExitStatus::Success);
+    }
     refuse_live_workers(&dir)?;
     match site::open_store_to_read(&dir).and_then(|mut store| store.load()) {
         Ok(held) => show(&held, &file)?,

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use super::candidates::{queue_settings, queues, targets, templates};
@@ -200,12 +200,13 @@ pub(super) enum CliCommand {
     /// Restore removed jobs, by name or number.
     Restore(JobArgs),
     /// Remove all finished or pending jobs from queues.
+    #[command(group = ArgGroup::new("phases").args(["finished", "pending"]).required(true).multiple(true))]
     Clear {
         /// Queues to clear; all by default.
         #[arg(add = ArgValueCandidates::new(queues))]
         queues: Vec<String>,
         /// Remove finished jobs.
-        #[arg(long, required_unless_present = "pending")]
+        #[arg(long)]
         finished: bool,
         /// Remove pending jobs.
         #[arg(long)]

@@ -48,7 +48,7 @@ impl EnvCompleter for QuotingBash {
     fn write_complete(
         &self,
         cmd: &mut clap::Command,
-        args: Vec<OsString>,
+        mut args: Vec<OsString>,
         current_dir: Option<&Path>,
         buf: &mut dyn Write,
     ) -> io::Result<()> {
@@ -56,21 +56,39 @@ impl EnvCompleter for QuotingBash {
         let index = variable("_CLAP_COMPLETE_INDEX").and_then(|index| index.parse().ok()).unwrap_or_default();
         let separator = variable("_CLAP_IFS").unwrap_or_else(|| "\n".to_owned());
         let typed = args.get(index).map(|word: &OsString| word.to_string_lossy().into_owned()).unwrap_or_default();
+        let plain = unquote(&typed);
+        if let Some(word) = args.get_mut(index) {
+            *word = OsString::from(&plain);
+        }
         let candidates = engine::complete(cmd, args, index, current_dir)?;
         let quoted: Vec<String> =
-            candidates.iter().filter_map(|candidate| quote(candidate.get_value(), &typed)).collect();
+            candidates.iter().filter_map(|candidate| quote(candidate.get_value(), &typed, &plain)).collect();
         write!(buf, "{}", quoted.join(&separator))
     }
 }
 
-/// Quotes a candidate, except for the part that is `typed` already. Control characters can't be quoted with a backslash:
+/// A word as the program would get it: without the backslashes that quote a character.
+fn unquote(typed: &str) -> String {
+    let mut plain = String::with_capacity(typed.len());
+    let mut characters = typed.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            // One at the end quotes nothing yet.
+            '\\' => plain.extend(characters.next()),
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+/// Quotes a candidate, except for the part that is `typed` already, which means `plain`. Control characters can't be quoted with a backslash:
 /// such a candidate is left out.
-fn quote(candidate: &OsStr, typed: &str) -> Option<String> {
+fn quote(candidate: &OsStr, typed: &str, plain: &str) -> Option<String> {
     let candidate = candidate.to_str()?;
     if candidate.contains(char::is_control) {
         return None;
     }
-    let (typed, rest) = candidate.strip_prefix(typed).map_or(("", candidate), |rest| (typed, rest));
+    let (typed, rest) = candidate.strip_prefix(plain).map_or(("", candidate), |rest| (typed, rest));
     let mut quoted = typed.to_owned();
     for character in rest.chars() {
         if !is_plain(character) {

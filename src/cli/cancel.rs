@@ -7,6 +7,7 @@ use super::entry_jobs::jobs_of_queue;
 use super::error::{CliError, warn};
 use super::exit::ExitStatus;
 use super::job_args::CancelArgs;
+use super::job_commands::refusal_of_job;
 use super::job_selection::{JobKind, expand_queues, separate_queues, sort_for_cancelling};
 use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
@@ -92,7 +93,7 @@ fn cancel_jobs(site: &mut OpenSite, jobs: Vec<Job>, args: &CancelArgs) -> Result
                 writeln!(out, "{}  {path}  {word}", job.id)?;
             }
             Err(refusal) => {
-                warn(&format!("{path}: {refusal}"));
+                warn(&refusal_of_job(job, &refusal));
                 exit = ExitStatus::Usage;
             }
         }

@@ -23,7 +23,7 @@ use super::site_files::nearest_file;
 use super::store_choice::{open_own_store, state_dir};
 use super::templates::{TEMPLATES, Template};
 use crate::definition::{self, BARE, Diagnostic, STARTER};
-use crate::model::{Call, Definition, DesiredQueue, DesiredState, FilePattern, Program, Value};
+use crate::model::{Call, Definition, DesiredQueue, DesiredState, FilePattern, Program, QueueId, Value};
 use crate::runner::{count_matches, unkeepable_limits};
 use crate::site::{FileContent, SitePaths, read_file};
 use crate::text::{self, count_noun};
@@ -145,6 +145,7 @@ fn needs_worker(plan: &DesiredState) -> bool {
 fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut warnings = Vec::new();
+    warnings.extend(desired.queues.iter().filter_map(|queue| name_warning(&queue.id)));
     let (outputs, mut matrices) = (all_outputs(desired), HashSet::new());
     for job in desired.queues.iter().flat_map(|queue| queue.jobs.iter().map(move |job| (queue, job))) {
         let (queue, definition) = job;
@@ -159,6 +160,11 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
                     "{variable} in `{field}` is shown as it is; only `${{matrix.NAME}}` is replaced, in a job with a `matrix`, and `${{item}}` with `for_each`"
                 ));
             }
+        }
+        let question = definition.scheduling.confirm.as_deref().unwrap_or_default();
+        if ["yes", "no", "on", "off", "y", "n"].contains(&question.to_lowercase().as_str()) {
+            let meant = matches!(question.to_lowercase().as_str(), "yes" | "on" | "y");
+            add(format!("`confirm` asks the question {question:?}; did you mean `confirm: {meant}`?"));
         }
         // Of the jobs of a matrix, the first stands for all.
         if definition.matrix.as_ref().is_some_and(|matrix| matrices.insert((&queue.id, &matrix.entry))) {
@@ -195,6 +201,23 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
     warnings.truncate(MAX_WARNINGS);
     warnings.extend((more > 0).then(|| count_noun(more, "more warning")));
     warnings
+}
+
+/// Why commands don't take a name for that of a queue.
+fn name_warning(queue: &QueueId) -> Option<String> {
+    let name = queue.as_str();
+    let why = if name.bytes().all(|byte| byte.is_ascii_digit()) {
+        "commands take a number for that of a job"
+    } else if name.starts_with('@') {
+        "commands take a name with `@` for a special word, such as `@last`"
+    } else if name.contains('/') {
+        "commands take a name with `/` for that of a job"
+    } else if name.contains(char::is_whitespace) {
+        "a name with spaces has to be quoted in commands"
+    } else {
+        return None;
+    };
+    Some(format!("the queue {:?}: {why}; choose another name", text::sanitize_line(name)))
 }
 
 /// A parameter of a matrix that is named as a shell would, in a command that no shell reads.

@@ -20,7 +20,7 @@ pub(super) fn print(words: &[String]) -> Result<ExitStatus, CliError> {
         format!("{}\n{}", cli.render_long_help(), list_topics())
     } else {
         match (help_topics::find(&name), find_command(&mut cli, words)) {
-            (Some(topic), _) => topic.text(),
+            (Some(topic), _) => topic.text(safe_output::stdout_width()),
             (None, Some(command)) => command.render_long_help().to_string(),
             (None, None) => help_topics::about(&name).ok_or_else(|| unknown_topic(&name))?,
         }

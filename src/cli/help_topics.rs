@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::help_blocks::{self, Block, cells};
 use crate::text;
 
 /// A help topic.
@@ -54,6 +55,9 @@ const OTHER_WORDS: [(&str, &str); 25] = [
 /// The longest line of a rendered topic, unless a word or an example is longer.
 const MAX_WIDTH: usize = 100;
 
+/// On narrower terminals, lines are broken by the terminal.
+const MIN_WIDTH: usize = 30;
+
 /// All topics.
 pub(super) fn all() -> &'static [HelpTopic] {
     &TOPICS
@@ -84,7 +88,7 @@ pub(super) fn about(word: &str) -> Option<String> {
         let rows = rows_of(topic);
         if !rows.is_empty() {
             let _ = writeln!(text, "{} (`setlist help {}`)\n", topic.title(), topic.name);
-            write_table(&rows, &mut text);
+            write_table(&rows, MAX_WIDTH, &mut text);
             text.push('\n');
         }
     }
@@ -105,27 +109,51 @@ impl HelpTopic {
         self.markdown.lines().next().unwrap_or_default().trim_start_matches(['#', ' '])
     }
 
-    /// The text for a terminal or a manual page.
-    pub(super) fn text(&self) -> String {
-        render(self.markdown)
+    /// The text for a file, or for a terminal of this width.
+    pub(super) fn text(&self, width: Option<usize>) -> String {
+        render(self.markdown, width)
+    }
+
+    /// Its parts.
+    pub(super) fn blocks(&self) -> Vec<Block<'_>> {
+        help_blocks::blocks(self.markdown)
     }
 }
 
-/// Renders headings, paragraphs, fenced examples and tables as plain text. Comments are left out.
-fn render(markdown: &str) -> String {
+/// Renders a topic as plain text. Without a width, paragraphs keep their lines.
+fn render(markdown: &str, width: Option<usize>) -> String {
+    let mut rendered = String::new();
+    let Some(width) = width else {
+        return render_lines(markdown);
+    };
+    let width = width.clamp(MIN_WIDTH, MAX_WIDTH);
+    for block in help_blocks::blocks(markdown) {
+        match block {
+            Block::Title(line) | Block::Heading(line) => fill("", 0, line, width, &mut rendered),
+            Block::Paragraph(text) => fill("", 0, &text, width, &mut rendered),
+            Block::Item(text) => fill("- ", 2, &text, width, &mut rendered),
+            Block::Example(lines) => write_example(&lines, &mut rendered),
+            Block::Table(rows) => write_table(&rows, width, &mut rendered),
+            Block::Gap => rendered.push('\n'),
+        }
+    }
+    rendered
+}
+
+/// Renders a topic with the lines that it is written in. Comments are left out.
+fn render_lines(markdown: &str) -> String {
     let mut rendered = String::new();
     let mut lines = markdown.lines().filter(|line| !line.starts_with("<!--")).peekable();
     while let Some(line) = lines.next() {
         if line.starts_with("```") {
-            for example in lines.by_ref().take_while(|line| !line.starts_with("```")) {
-                let _ = writeln!(rendered, "{}", format!("    {example}").trim_end());
-            }
+            let example: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
+            write_example(&example, &mut rendered);
         } else if line.starts_with('|') {
             let mut rows = vec![cells(line)];
             while let Some(row) = lines.next_if(|line| line.starts_with('|')) {
                 rows.push(cells(row));
             }
-            write_table(&rows, &mut rendered);
+            write_table(&rows, MAX_WIDTH, &mut rendered);
         } else {
             let heading = line.strip_prefix("## ").or_else(|| line.strip_prefix("# "));
             let _ = writeln!(rendered, "{}", heading.unwrap_or(line));
@@ -134,27 +162,37 @@ fn render(markdown: &str) -> String {
     rendered
 }
 
-/// The cells of a row of a table.
-fn cells(row: &str) -> Vec<String> {
-    // A pipe within a cell is escaped.
-    let row = row.trim_matches('|').replace("\\|", "\u{0}");
-    row.split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect()
+fn write_example(lines: &[&str], rendered: &mut String) {
+    for example in lines {
+        let _ = writeln!(rendered, "{}", format!("    {example}").trim_end());
+    }
 }
 
-/// Writes a table in columns; the last column is wrapped.
-fn write_table(rows: &[Vec<String>], rendered: &mut String) {
+/// Writes words in lines of this width behind what the first line starts with, and indents the others. Longer words stay
+/// whole.
+fn fill(start: &str, indent: usize, words: &str, width: usize, rendered: &mut String) {
+    let mut line = start.to_owned();
+    for word in words.split(' ') {
+        if text::width(&line) > indent && text::width(&line) + text::width(word) > width {
+            let _ = writeln!(rendered, "{}", line.trim_end());
+            line = " ".repeat(indent);
+        }
+        line += word;
+        line.push(' ');
+    }
+    let _ = writeln!(rendered, "{}", line.trim_end());
+}
+
+/// Writes a table in columns; the last column is wrapped. Where the others leave no room for it, it is below them.
+fn write_table(rows: &[Vec<String>], width: usize, rendered: &mut String) {
     let rows: Vec<_> = rows.iter().filter(|row| !row.iter().all(|cell| cell.starts_with("---"))).collect();
     let columns = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| text::width(cell))
-            .max()
-            .unwrap_or(0)
-            .min(MAX_WIDTH / 3)
+    let column_width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| text::width(cell)).max().unwrap_or(0).min(width / 3)
     };
-    let widths: Vec<usize> = (0..columns.saturating_sub(1)).map(width).collect();
+    let widths: Vec<usize> = (0..columns.saturating_sub(1)).map(column_width).collect();
     let indent = 2 + widths.iter().map(|width| width + 2).sum::<usize>();
+    let is_below = indent > width * 2 / 3;
     for row in rows {
         let mut line = "  ".to_owned();
         for (cell, width) in row.iter().zip(&widths) {
@@ -162,14 +200,12 @@ fn write_table(rows: &[Vec<String>], rendered: &mut String) {
             line.push_str(cell);
             line.push_str(&" ".repeat(width.saturating_sub(text::width(cell)) + 2));
         }
-        for word in row.last().map_or("", String::as_str).split(' ') {
-            if text::width(&line) > indent && text::width(&line) + text::width(word) > MAX_WIDTH {
-                let _ = writeln!(rendered, "{}", line.trim_end());
-                line = " ".repeat(indent);
-            }
-            line += word;
-            line.push(' ');
+        let last = row.last().map_or("", String::as_str);
+        if is_below {
+            let _ = writeln!(rendered, "{}", line.trim_end());
+            fill("      ", 6, last, width, rendered);
+        } else {
+            fill(&line, indent, last, width, rendered);
         }
-        let _ = writeln!(rendered, "{}", line.trim_end());
     }
 }

@@ -115,8 +115,8 @@ fn print_table(
         width.map(cell).unwrap_or_default()
     };
     writeln!(out, "{gap}{}  {}", job.id, text::sanitize_line(&job.path()))?;
-    writeln!(
-        out,
+    let terminal = safe_output::stdout_width();
+    let header = format!(
         "{:>5}  {:<19}  {:<11}  {:>8}  {:>8}  {:>15}  {}RESULT",
         "RUN",
         "STARTED",
@@ -125,7 +125,8 @@ fn print_table(
         "CPU",
         "MEMORY",
         machine_cell("MACHINE")
-    )?;
+    );
+    writeln!(out, "{}", safe_output::fit_line(&header, terminal))?;
     let now = clock::now();
     for run in runs {
         let end = run.end.as_ref();
@@ -143,7 +144,7 @@ fn print_table(
             run.attempt,
             machine_cell(machines.get(&run.worker).map_or("", String::as_str))
         );
-        writeln!(out, "{}", line.trim_end())?;
+        writeln!(out, "{}", safe_output::fit_line(line.trim_end(), terminal))?;
     }
     let has_succeeded = |run: &&&Run| run.end.as_ref().is_some_and(|end| end.outcome.is_success());
     let times: Vec<Duration> = runs.iter().filter(has_succeeded).filter_map(|run| run.duration()).collect();
@@ -161,7 +162,7 @@ fn print_table(
 /// Why a run failed, or its value.
 fn result_text(end: Option<&RunEnd>) -> String {
     let Some(end) = end else { return String::new() };
-    end.failure_text().or_else(|| Some(plain_text(end.value.as_deref()?).into_owned())).unwrap_or_default()
+    end.failure_line().or_else(|| Some(plain_text(end.value.as_deref()?).into_owned())).unwrap_or_default()
 }
 
 fn csv_row(job: &Job, run: &Run, machine: Option<&String>) -> String {

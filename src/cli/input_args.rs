@@ -244,7 +244,8 @@ fn unknown_input(name: &str, queues: &[QueueInputs<'_>]) -> CliError {
     let hint = match yaml_file::closest_name(name, known.iter().copied()) {
         Some(closest) => format!("; did you mean {closest:?}?"),
         None if known.is_empty() => "; these queues have none".to_owned(),
-        None => format!("; there are {}", known.join(", ")),
+        None if known.len() == 1 => format!("; the only one is {}", known[0]),
+        None => format!("; the inputs are {}", known.join(", ")),
     };
     CliError::Usage(text::sanitize_line(&format!("there is no input {name:?}{hint}")))
 }

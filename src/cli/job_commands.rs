@@ -324,13 +324,23 @@ pub(super) fn print_results(
                 } else {
                     refusal_hint(&refusal)
                 };
-                warn(&format!("{path}: {refusal}{hint}"));
+                warn(&format!("{}{hint}", refusal_of_job(job, &refusal)));
                 exit = ExitStatus::Usage;
             }
         }
     }
     out.flush()?;
     Ok(exit)
+}
+
+/// Why a command for a job was refused, with its path.
+pub(super) fn refusal_of_job(job: &Job, refusal: &Refusal) -> String {
+    let (path, refusal) = (text::sanitize_line(&job.path()), refusal.to_string());
+    // The path takes the place of the number.
+    match refusal.strip_prefix(&format!("{} ", job.id)) {
+        Some(rest) => format!("{path} {rest}"),
+        None => format!("{path}: {refusal}"),
+    }
 }
 
 /// Whether a job is pending again after its last run has failed, because its entry in the file was changed or it was reset.

@@ -18,7 +18,7 @@ use super::usage_now::{RunningUsages, UsageNowRecord};
 use super::{safe_output, status_check};
 use crate::clock;
 use crate::model::result_value::ValueComparison;
-use crate::model::{Cause, CauseKind, Job, JobState, Outcome, Overdue, Phase, Run, RunEnd, SiteState, WaitReason};
+use crate::model::{Job, JobState, Outcome, Overdue, Phase, Run, RunEnd, SiteState, WaitReason};
 use crate::store::{JobListPage, SiteOverview};
 use crate::text;
 
@@ -141,6 +141,8 @@ struct ListColumns {
     /// The width of the values; 0 if they are not printed.
     value: usize,
     max_failure: usize,
+    /// The width of the terminal.
+    terminal: Option<usize>,
 }
 
 /// What the widths depend on, of the jobs until now.
@@ -153,9 +155,11 @@ struct ColumnFit {
 
 impl ColumnFit {
     const MIN_PATH: usize = 24;
+    /// On narrower terminals, the names take no more room than they need.
+    const WIDE_TERMINAL: usize = 100;
 
     fn add(&mut self, job: &Job) {
-        self.path = self.path.max(text::width(&text::sanitize_line(&job.path()))).max(Self::MIN_PATH);
+        self.path = self.path.max(text::width(&text::sanitize_line(&job.path()))).max("NAME".len());
         if job.result().is_some() {
             self.value = self.value.max(text::width(&job.result_line()));
             self.values.add(job);
@@ -165,10 +169,24 @@ impl ColumnFit {
     fn finish(self) -> ListColumns {
         let Self { path, value, values } = self;
         let value = if values.is_useful() { value } else { 0 };
-        if safe_output::is_stdout_terminal() {
-            ListColumns { path: path.min(40), max_time: 19, value: value.min(20), max_failure: 60 }
-        } else {
-            ListColumns { path, max_time: usize::MAX, value, max_failure: usize::MAX }
+        let least = if path > 0 { Self::MIN_PATH } else { 0 };
+        let terminal = safe_output::stdout_width();
+        match terminal {
+            Some(width) if width < Self::WIDE_TERMINAL => ListColumns {
+                path: path.min(Self::MIN_PATH),
+                max_time: 19,
+                value: value.min(12),
+                max_failure: 60,
+                terminal,
+            },
+            _ if safe_output::is_stdout_terminal() => {
+                let path = path.max(least).min(40);
+                ListColumns { path, max_time: 19, value: value.min(20), max_failure: 60, terminal }
+            }
+            _ => {
+                let path = path.max(least);
+                ListColumns { path, max_time: usize::MAX, value, max_failure: usize::MAX, terminal: None }
+            }
         }
     }
 }
@@ -177,7 +195,8 @@ fn print_list_header(out: &mut impl Write, columns: &ListColumns) -> Result<(), 
     let name = text::pad("NAME", columns.path, text::ELLIPSIS);
     let value =
         if columns.value > 0 { text::pad("VALUE", columns.value, text::ELLIPSIS) + "  " } else { String::new() };
-    Ok(writeln!(out, "{:>6}  {name}  {:<11}  {:<19}  {:>7}  {value}TITLE", "JOB", "STATE", "TIME", "TOOK")?)
+    let header = format!("{:>6}  {name}  {:<11}  {:<19}  {:>7}  {value}TITLE", "JOB", "STATE", "TIME", "TOOK");
+    Ok(writeln!(out, "{}", safe_output::fit_line(&header, columns.terminal))?)
 }
 
 /// When it finished, or when its run started: the time shown in a list.
@@ -218,19 +237,16 @@ fn print_row(
     // A job that was added since the columns were fitted may be wider.
     let width = if columns.max_time == usize::MAX { columns.path.max(text::width(&path)) } else { columns.path };
     let path = text::pad(&path, width, text::ELLIPSIS);
-    write!(out, "{id:>6}  {path}  {state:<11}  {when:<19}  {took:>7}  ")?;
+    let mut line = format!("{id:>6}  {path}  {state:<11}  {when:<19}  {took:>7}  ");
     if columns.value > 0 {
-        write!(out, "{}  ", text::pad(&job.result_line(), columns.value, text::ELLIPSIS))?;
+        line += &text::pad(&job.result_line(), columns.value, text::ELLIPSIS);
+        line += "  ";
     }
-    write!(out, "{label}")?;
+    line += &label;
     let end = job.result_run().and_then(|run| run.end.as_ref());
-    // Of most failed jobs, the exit code alone says nothing.
-    let is_bare_exit = |cause: &Cause| cause.kind == CauseKind::Exited && !cause.is_informative();
-    let has_cause = |end: &&RunEnd| end.cause.as_deref().is_some_and(|cause| !is_bare_exit(cause));
-    if let Some(failure) = end.filter(has_cause).and_then(RunEnd::failure_text).filter(|failure| *failure != when) {
+    if let Some(failure) = end.and_then(RunEnd::failure_line).filter(|failure| *failure != when) {
         let failure = text::fit(&text::sanitize_line(&failure), columns.max_failure, text::ELLIPSIS).into_owned();
-        write!(out, "  ({failure})")?;
+        line += &format!("  ({failure})");
     }
-    writeln!(out)?;
-    Ok(())
+    Ok(writeln!(out, "{}", safe_output::fit_line(&line, columns.terminal))?)
 }

@@ -49,6 +49,11 @@ pub(super) fn print_logs(site: &mut OpenSite, options: &LogArgs, color: bool) ->
         printer.change_waiter = Some(ChangeWaiter::subscribe(site)?);
         printer.follow(site, site_state, &targets)
     } else {
+        for target in targets.iter().filter(|_| options.follow) {
+            if let QueueOrJob::Queue(queue) = target {
+                warn(&format!("{queue}: nothing is running; `setlist log {queue}` prints the output of all its jobs"));
+            }
+        }
         // Of a followed queue, only new output is printed.
         jobs.retain(|job| !options.follow || targets.contains(&QueueOrJob::Job(job.id)));
         printer.print(site.store.as_mut(), &jobs)
@@ -139,6 +144,7 @@ impl MultiLogPrinter<'_> {
                     self.print_new_output(|_| true)?;
                     if !self.options.stderr && !self.options.stdout {
                         report_failure(job, &run);
+                        report_omission(store, job, &run)?;
                     }
                 }
                 // Many jobs of a queue may not have run.
@@ -293,9 +299,19 @@ impl MultiLogPrinter<'_> {
 /// Says on standard error why a run failed, if its output does not end with that.
 fn report_failure(job: &Job, run: &Run) {
     let end = run.end.as_ref().filter(|end| end.cause.as_deref().is_some_and(|cause| cause.kind != CauseKind::Exited));
-    if let Some(failure) = end.and_then(RunEnd::failure_text) {
+    if let Some(failure) = end.and_then(RunEnd::failure_line) {
         warn(&format!("{} failed: {}", text::sanitize_line(&job.path()), text::sanitize_line(&failure)));
     }
+}
+
+/// Says on standard error how much of the output was left out, which is easily missed in its middle.
+fn report_omission(store: &dyn Store, job: &Job, run: &Run) -> Result<(), CliError> {
+    let dropped = store.log_reader(run.id).dropped_len()?;
+    if dropped > 0 {
+        let (path, size) = (text::sanitize_line(&job.path()), text::bytes(dropped));
+        warn(&format!("{path}: {size} of the output were not kept (`log_limit`)"));
+    }
+    Ok(())
 }
 
 fn select_run(store: &mut dyn Store, job: &Job, attempt: Option<u32>) -> Result<Run, CliError> {

@@ -41,6 +41,8 @@ pub(super) fn print(site: &mut OpenSite, jobs: &[Job], options: &LogArgs, color:
             warn(&format!("{}: only the first {first} are compared", text::sanitize_line(&job.path())));
         }
         if diff.is_empty() {
+            let path = text::sanitize_line(&job.path());
+            warn(&format!("{path}: the output of run {} is the same as that of run {}", new.attempt, old.attempt));
             continue;
         }
         exit = ExitStatus::JobFailed;

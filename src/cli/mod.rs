@@ -22,6 +22,7 @@ mod explain;
 mod file_commands;
 mod grep;
 mod grep_args;
+mod help_blocks;
 mod help_command;
 mod help_topics;
 mod history;

@@ -24,8 +24,8 @@ use super::start::{
 };
 use crate::clock;
 use crate::model::{
-    Command, Event, EventRecord, Job, QueueId, QueueMode, QueueState, Refusal, Site, SiteState, WorkerInfo,
-    WorkerOptions,
+    Command, Event, EventRecord, Job, OutcomeCondition, Phase, QueueId, QueueMode, QueueState, Refusal, Site,
+    SiteState, WaitReason, WorkerInfo, WorkerOptions,
 };
 use crate::site::{GivenInputs, SitePaths, execute_requests_with, open_store};
 use crate::store::{MAX_OUTAGE, Store};
@@ -266,9 +266,10 @@ fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<
                 write_json(&mut out, &JobRecord::new(job, site_state.wait_reason(job).as_ref(), clock::now()))?;
                 continue;
             }
-            let reason = site_state
-                .wait_reason(job)
-                .map(|waiting| waiting.describe(clock::now()))
+            let waiting = site_state.wait_reason(job);
+            let condition = waiting.as_ref().and_then(|waiting| needed_outcome(site_state, job, waiting));
+            let reason = waiting
+                .map(|waiting| waiting.describe(clock::now()) + condition.unwrap_or_default())
                 .filter(|reason| reason != "next");
             let reason =
                 reason.filter(|reason| !reason.is_empty()).map(|reason| format!("  ({reason})")).unwrap_or_default();
@@ -286,6 +287,17 @@ fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<
         }
     }
     Ok(ExitStatus::Success)
+}
+
+/// How the job must end that this one waits for, unless it must succeed.
+fn needed_outcome(site_state: &SiteState, job: &Job, waiting: &WaitReason) -> Option<&'static str> {
+    let WaitReason::Needs(_) = waiting else { return None };
+    let is_unfinished = |id| site_state.job(id).is_some_and(|needed| needed.phase() != Phase::Finished);
+    match job.needs.iter().find(|need| is_unfinished(need.job))?.on {
+        OutcomeCondition::Success => None,
+        OutcomeCondition::Failure => Some(", which must fail"),
+        OutcomeCondition::Finish => Some(", which must finish"),
+    }
 }
 
 /// The first job of these queues that only waits for its queue to be processed.

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::Context;
+use signal_hook::consts::SIGINT;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use super::add::{add_or_find, command_script, definition_of};
 use super::args::RunArgs;
@@ -22,6 +25,7 @@ use super::site_args::SiteArgs;
 use super::wait;
 use crate::definition;
 use crate::model::{Command, Exit, FailureKind, JobId, Phase, QueueId, Refusal};
+use crate::runner::{was_ignored_at_start, with_sigchld_blocked};
 use crate::text;
 
 /// The contents of the user's own `jobs.yaml`, where there was none.
@@ -81,6 +85,9 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
         return Err(error);
     }
     let name = id.0.to_string();
+    if options.follow || options.wait {
+        explain_interrupt(id);
+    }
     if options.follow {
         let exit = log::print_logs(&mut site, &LogArgs::follow(&name), color)?;
         return if exit == ExitStatus::Success { exit_status_of(&mut site, id) } else { Ok(exit) };
@@ -91,6 +98,28 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
     }
     writeln!(safe_output::stdout(), "{id}")?;
     site.finish(ExitStatus::Success)
+}
+
+/// Says that the job keeps running, if the user interrupts the command that follows it.
+fn explain_interrupt(id: JobId) {
+    if was_ignored_at_start(SIGINT) {
+        return;
+    }
+    // Without it, the interrupt ends the process without a word.
+    let Ok(mut signals) = Signals::new([SIGINT]) else { return };
+    with_sigchld_blocked(|| {
+        thread::spawn(move || {
+            if signals.forever().next().is_some() {
+                let number = id.0;
+                warn(&format!(
+                    "{id} keeps running: `setlist log -f {number}` follows it, `setlist cancel {number}` stops it"
+                ));
+                // If the process can't be ended by the signal, it exits as if it were.
+                let _ = emulate_default_handler(SIGINT);
+                std::process::exit(ExitStatus::Interrupted.code().into());
+            }
+        })
+    });
 }
 
 /// The exit status of a command that was not found, and of one that can't be executed, as in a shell.

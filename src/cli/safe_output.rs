@@ -4,6 +4,7 @@
 //! character or change of direction reaches the terminal. The architecture test rejects other uses of the streams in
 //! this layer.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Stderr, Stdout, Write};
 
 use crate::text;
@@ -54,6 +55,17 @@ pub(super) fn print_error(text: &str, color: bool) {
 /// Whether standard output is a terminal.
 pub(super) fn is_stdout_terminal() -> bool {
     io::stdout().is_terminal()
+}
+
+/// The width of the terminal to which standard output goes, in cells; `None` for other files.
+pub(super) fn stdout_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// A line that fits into the terminal; elsewhere it is whole.
+pub(super) fn fit_line(line: &str, width: Option<usize>) -> Cow<'_, str> {
+    width.map_or(Cow::Borrowed(line), |width| text::fit(line, width, text::ELLIPSIS))
 }
 
 /// Whether standard error is a terminal.

@@ -68,6 +68,10 @@ pub(super) fn show(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitStat
                 expect: expectation.map(|state| status_check::describe_expectation(state, now)),
                 has_value_of_output: is_last_line_of_output(site.store.as_ref(), job),
                 slow: slow.map(|slow| slow.to_string()),
+                dropped_output: match job.result_run() {
+                    Some(run) => site.store.log_reader(run.id).dropped_len()?,
+                    None => 0,
+                },
             },
             hook_result.map(|(_, result)| result),
         )?;
@@ -106,6 +110,8 @@ struct JobNotes {
     has_value_of_output: bool,
     /// Why its last run was slower than usual.
     slow: Option<String>,
+    /// How many bytes of the output of its last run were not kept.
+    dropped_output: u64,
 }
 
 /// What decides whether the job runs, what limits its runs, and what its value is for.
@@ -171,6 +177,9 @@ fn print_details(
         field("used", &usage.to_string())?;
     }
     run_notes(job, notes.slow.as_deref()).iter().try_for_each(|(name, note)| field(name, note))?;
+    if notes.dropped_output > 0 {
+        field("output", &format!("{} were not kept (`log_limit`)", text::bytes(notes.dropped_output)))?;
+    }
     let scheduling = &job.definition.scheduling;
     if !scheduling.needs.is_empty() {
         field("needs", &scheduling.needs.iter().map(describe_need).collect::<Vec<_>>().join(", "))?;
@@ -244,7 +253,7 @@ fn describe_run(run: &Run, machine: Option<&String>) -> String {
     let outcome = ending.map_or("running", |ending| ending.outcome.as_str());
     let took = run.duration().map(text::duration).unwrap_or_default();
     let result = match ending {
-        Some(end) if end.outcome.failure().is_some() => end.failure_text().unwrap_or_default(),
+        Some(end) if end.outcome.failure().is_some() => end.failure_line().unwrap_or_default(),
         Some(RunEnd { value: Some(value), .. }) => plain_text(value).replace('\n', " "),
         _ => String::new(),
     };

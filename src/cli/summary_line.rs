@@ -14,7 +14,7 @@ pub(super) fn describe_outcome(job: &Job, outcome: &Outcome) -> String {
     let took = run.and_then(Run::duration).map(text::duration).unwrap_or_default();
     let detail = match (outcome, &job.value) {
         (Outcome::Failed(failure), _) => {
-            let known = run.and_then(|run| run.end.as_ref()).and_then(RunEnd::failure_text);
+            let known = run.and_then(|run| run.end.as_ref()).and_then(RunEnd::failure_line);
             text::sanitize_line(known.as_ref().unwrap_or(&failure.message))
         }
         (Outcome::Skipped { reason, .. }, _) => text::sanitize_line(reason),
@@ -31,7 +31,9 @@ pub(super) fn describe_outcome(job: &Job, outcome: &Outcome) -> String {
 pub(super) fn describe_run_end(job: &Job, outcome: &Outcome, after_run: AfterRun) -> String {
     let line = describe_outcome(job, outcome);
     match after_run {
-        AfterRun::Retry { .. } => format!("{line}  (retry {}/{})", job.current_attempt() + 1, job.max_attempts()),
+        AfterRun::Retry { .. } => {
+            format!("{line}  (attempt {}/{} follows)", job.current_attempt() + 1, job.max_attempts())
+        }
         AfterRun::Finish | AfterRun::StayPending => line,
     }
 }

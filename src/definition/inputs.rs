@@ -139,6 +139,9 @@ fn read_fields(
             Some(InputField::Description) => {
                 input.description = value::text(node, &path, problems).unwrap_or_default();
             }
+            None if key.invalid.is_none() && key.text == "secret" => {
+                problems.add(Problem::new(key.id, &path, "unknown field `secret`").hint("write `type: secret`"));
+            }
             None => {
                 let entry = MapEntry { key: key.clone(), value: node.clone() };
                 unknown_fields::report_in(&entry, InputField::ALL, &path, problems);

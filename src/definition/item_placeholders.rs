@@ -58,7 +58,7 @@ pub(super) fn malformed_problem(id: u32, text: &str, path: &ValuePath<'_>) -> Pr
 /// Reports a placeholder in a script. A variable that the script sets itself is none.
 pub(super) fn reject_in_script(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
     let NodeKind::Scalar(_, text) = &node.kind else { return };
-    let Some(name) = placeholder_in_script(text) else { return };
+    let Some((name, placeholder)) = placeholder_in_script(text) else { return };
     let message = format!("`${{{name}}}` isn't allowed in a script, where the value would run as code");
     let hint = match name.strip_prefix(ITEM) {
         Some(part) => {
@@ -67,16 +67,17 @@ pub(super) fn reject_in_script(node: &Node<'_>, path: &ValuePath<'_>, problems: 
         }
         None => "set a variable: `env: {INDEX: \"${index}\"}`, and use `\"$INDEX\"`".to_owned(),
     };
-    problems.add(Problem::new(node.id, path, message).hint(hint));
+    let start = text.find(placeholder).unwrap_or_default();
+    problems.add(Problem::new(node.id, path, message).in_part(text, start..start + placeholder.len()).hint(hint));
 }
 
 /// The first placeholder in a script that is not a variable of its own.
-fn placeholder_in_script(script: &str) -> Option<&str> {
+fn placeholder_in_script(script: &str) -> Option<(&str, &str)> {
     let mut rest = script;
     while let Some(Placeholder { text, after, .. }) = find_first(rest) {
         let name = name_in(text);
         if name.contains('.') || !sets_variable(script, name) {
-            return Some(name);
+            return Some((name, text));
         }
         rest = after;
     }

@@ -165,10 +165,11 @@ fn variable_in(text: &str) -> &str {
 /// Reports a placeholder in a script.
 pub(super) fn reject_in_script(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) {
     let NodeKind::Scalar(_, text) = &node.kind else { return };
-    let Some(Placeholder { text, .. }) = find_first(text) else { return };
-    let name = variable_in(text);
+    let Some(Placeholder { text: placeholder, before, .. }) = find_first(text) else { return };
+    let name = variable_in(placeholder);
     let message = format!("`{PREFIX}{name}}}` isn't allowed in a script, where the value would run as code");
-    let problem = Problem::new(node.id, path, message);
+    let part = before.len()..before.len() + placeholder.len();
+    let problem = Problem::new(node.id, path, message).in_part(text, part);
     problems.add(problem.hint(format!("use `\"${name}\"`: matrix values are in the job's environment")));
 }
 

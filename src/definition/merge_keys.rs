@@ -34,8 +34,9 @@ pub(super) fn resolve(node: &mut Node<'_>, path: &ValuePath<'_>, problems: &mut 
         }
         NodeKind::Tagged(tag, inner) => {
             problems.add_with(|| {
-                let tag = quoted(&format!("!{}", tag.trim_start_matches('!')));
-                Problem::new(inner.id, path, format!("unsupported tag {tag}"))
+                let tag = format!("!{}", tag.trim_start_matches('!'));
+                Problem::new(inner.id, path, format!("unsupported tag {}", quoted(&tag)))
+                    .in_tag(tag)
                     .hint("quote the text if the `!` is part of it")
             });
             let inner = Node { id: inner.id, kind: mem::replace(&mut inner.kind, NodeKind::Null) };

@@ -57,6 +57,8 @@ pub(crate) struct Problem {
     related: Vec<(Location, Cow<'static, str>)>,
     /// The part of the value, as an offset and its text. Not shown if the value is written differently.
     part: Option<(usize, String)>,
+    /// The tag before the value that the problem is about.
+    tag: Option<String>,
 }
 
 /// The location of a problem.
@@ -87,7 +89,7 @@ impl Problem {
     }
 
     fn at(location: Location, path: String, message: String) -> Self {
-        Self { location, path, message, expected: None, hint: None, related: Vec::new(), part: None }
+        Self { location, path, message, expected: None, hint: None, related: Vec::new(), part: None, tag: None }
     }
 
     /// Sets what was expected at the location.
@@ -99,6 +101,12 @@ impl Problem {
     /// Sets the part of a text that the problem is about, as bytes of that text.
     pub(crate) fn in_part(mut self, text: &str, part: Range<usize>) -> Self {
         self.part = text.get(part.clone()).map(|part_text| (part.start, part_text.to_owned()));
+        self
+    }
+
+    /// Says that the problem is the tag before the value.
+    pub(super) fn in_tag(mut self, tag: String) -> Self {
+        self.tag = Some(tag);
         self
     }
 
@@ -275,9 +283,21 @@ impl<'a, 's> Locator<'a, 's> {
 
     /// Where the part of a value is that a problem is about.
     fn part_location(&self, problem: &Problem) -> Option<Location> {
-        let ((offset, part), Location::Value(id)) = (problem.part.as_ref()?, &problem.location) else { return None };
+        let Location::Value(id) = &problem.location else { return None };
         let value = self.values.get(id)?.start;
-        let quote = usize::from(self.source.text.get(value..)?.starts_with(['\'', '"']));
+        if let Some(tag) = &problem.tag {
+            let before = self.source.text.get(..value)?.trim_end();
+            let end = before.ends_with(tag.as_str()).then_some(before.len())?;
+            return Some(Location::Bytes(0, end - tag.len()..end));
+        }
+        let (offset, part) = problem.part.as_ref()?;
+        let written = self.source.text.get(value..)?;
+        // Of a block, the value is only the line with `|`.
+        if written.starts_with(['|', '>']) && !part.is_empty() {
+            let start = value + written.find(part.as_str())?;
+            return Some(Location::Bytes(0, start..start + part.len()));
+        }
+        let quote = usize::from(written.starts_with(['\'', '"']));
         let start = value + quote + offset;
         let is_found = !part.is_empty() && self.source.text.get(start..)?.starts_with(part.as_str());
         is_found.then(|| Location::Bytes(0, start..start + part.len()))

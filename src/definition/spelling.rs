@@ -50,7 +50,8 @@ pub(crate) fn closest_name<'n>(typed: &str, known: impl Iterator<Item = &'n str>
     if typed.len() > MAX_EXCERPT_CHARS {
         return None;
     }
-    let max_distance = |name: &str| (name.len() / 3).max(1);
+    // Another name of one letter is not a misspelled one.
+    let max_distance = |name: &str| if name.len() == 1 && typed.len() == 1 { 0 } else { (name.len() / 3).max(1) };
     known
         .filter(|name| name.len().abs_diff(typed.len()) <= max_distance(name))
         .map(|name| (strsim::damerau_levenshtein(typed, name), name))

@@ -119,6 +119,7 @@ pub(super) fn integer(
             problems.add(Problem::new(node.id, path, message).hint("remove the quotes"));
             return None;
         }
+        NodeKind::Scalar(ScalarType::Decimal, digits) => format!("expected {expected}, found {}", quoted(digits)),
         _ => return unexpected(node, path, &expected, problems),
     };
     problems.add(Problem::new(node.id, path, message));

@@ -121,6 +121,9 @@ fn parser_problem(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
         let problem = Problem::in_text(conflict, "unresolved merge conflict");
         return problem.hint("keep one side, and remove the lines with `<`, `=` and `>`");
     }
+    if let Some(mark) = unindented_block(source, at.start) {
+        return Problem::in_text(mark, "the text below is not indented").hint("indent the script below `|`");
+    }
     let known = MESSAGES.iter().find(|(fragment, ..)| what.contains(fragment));
     let problem = match known {
         Some((_, message, hint)) => Problem::in_text(at.clone(), *message).hint(*hint),
@@ -136,6 +139,27 @@ fn parser_problem(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
         }
         _ => problem,
     }
+}
+
+/// The `|` or `>` at the end of a line, if the text below is not indented, in which the parser stopped at `at`.
+fn unindented_block(source: &Source<'_>, at: usize) -> Option<Range<usize>> {
+    let indent_of = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
+    let stop = source.line_range(at);
+    let mut end = stop.start;
+    // The parser stops in the first line that can't be something else, which may be the second one.
+    for _ in 0..2 {
+        let before = source.text[..end].trim_end();
+        let start = before.rfind('\n').map_or(0, |line_break| line_break + 1);
+        let line = &before[start..];
+        let below = source.text[end..].lines().find(|line| !line.trim().is_empty())?;
+        let mark = line.trim_end_matches(['-', '+']);
+        if [": |", ": >", "- |", "- >"].iter().any(|end| mark.ends_with(end)) && indent_of(below) <= indent_of(line) {
+            let at = start + mark.len() - 1;
+            return Some(at..at + 1);
+        }
+        end = start;
+    }
+    None
 }
 
 /// Finds the conflict markers of a version control system.

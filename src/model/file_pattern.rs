@@ -139,7 +139,14 @@ impl PatternPath {
             } else if part == ".." {
                 return Err(InvalidPattern("`..` can't follow a wildcard".to_owned()));
             } else {
-                let invalid = |error: glob::PatternError| InvalidPattern(error.msg.to_lowercase());
+                let invalid = |error: glob::PatternError| {
+                    InvalidPattern(match error.msg {
+                        msg if msg.contains("range") => {
+                            "`[` without `]`; a name with `[` is written with `[[]`".to_owned()
+                        }
+                        msg => msg.to_lowercase(),
+                    })
+                };
                 parts.push(PatternPart::Name(Pattern::new(part).map_err(invalid)?));
             }
         }

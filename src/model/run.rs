@@ -229,6 +229,16 @@ impl RunEnd {
         })
     }
 
+    /// The same for one line among others: without the folders that were searched for a command.
+    pub fn failure_line(&self) -> Option<String> {
+        let text = self.failure_text()?;
+        let is_unknown = self.cause.as_deref().is_some_and(|cause| cause.kind == CauseKind::CommandNotFound);
+        match text.rfind(" (searched ").filter(|_| is_unknown && text.ends_with(')')) {
+            Some(end) => Some(text[..end].to_owned()),
+            None => Some(text),
+        }
+    }
+
     /// The same, shorter: the kind of a cause that says more than the message of the failure, or else that message.
     pub fn failure_summary(&self) -> Option<String> {
         let failure = self.outcome.failure()?;

@@ -195,7 +195,7 @@ impl WaitReason {
         }
     }
 
-    /// A short description: `needs e2e`, `in 8s`, `retry 2/3 in 8s`. Empty for a queue that is idle.
+    /// A short description: `needs e2e`, `in 8s`, `attempt 2/3 in 8s`. Empty for a queue that is idle.
     pub fn describe(&self, now: DateTime<Utc>) -> String {
         match self {
             Self::Needs(jobs) => match &jobs[..] {
@@ -213,7 +213,7 @@ impl WaitReason {
             Self::Confirm => "needs approval".to_owned(),
             Self::Time(at) => due_in(*at, now),
             Self::Retry { attempt, max_attempts, at } => {
-                format!("retry {attempt}/{max_attempts} {}", due_in(*at, now)).trim_end().to_owned()
+                format!("attempt {attempt}/{max_attempts} {}", due_in(*at, now)).trim_end().to_owned()
             }
             Self::QueuePaused => "paused".to_owned(),
             Self::QueueStopped => "stopped".to_owned(),

@@ -1,5 +1,6 @@
 //! Finds out why a run failed: from how its process ended, what it used, and what it printed last.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -185,9 +186,14 @@ impl Evidence<'_> {
     /// curl reports by its exit code that a name was not resolved, also with `--silent`.
     fn is_unresolved_by_curl(&self, code: i32) -> bool {
         const COULD_NOT_RESOLVE_HOST: i32 = 6;
-        let Program::Command(words) = &self.script.program else { return false };
-        let program = words.first().and_then(|program| program.rsplit('/').next());
-        code == COULD_NOT_RESOLVE_HOST && program == Some("curl")
+        let program = match &self.script.program {
+            Program::Command(words) => words.first().map(String::as_str),
+            // Of a longer script, another command may have exited with this code.
+            Program::Run { text, .. } if text.trim().contains(['\n', ';', '|', '&', '`', '(']) => None,
+            Program::Run { text, .. } => text.split_whitespace().next().filter(|_| self.is_shell_script()),
+        };
+        let name = program.and_then(|program| program.rsplit('/').next());
+        code == COULD_NOT_RESOLVE_HOST && name == Some("curl")
     }
 }
 
@@ -212,6 +218,10 @@ pub(super) fn not_in_path(name: &str, launch: &Launch, script: &Script) -> Cause
     let searched = match path {
         Some(path) if !path.is_empty() => {
             let path = text::sanitize_line(&path.to_string_lossy());
+            let mut known = HashSet::new();
+            // A folder that is named twice is searched once.
+            let folders: Vec<&str> = path.split(':').filter(|folder| known.insert(*folder)).collect();
+            let path = folders.join(":");
             format!("searched {}", text::fit(&path, MAX_PATH_WIDTH, text::ELLIPSIS))
         }
         _ => "PATH is empty".to_owned(),

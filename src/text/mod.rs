@@ -8,6 +8,7 @@ mod parse;
 mod quoting;
 mod sanitize;
 mod width;
+mod wrap;
 
 pub use markup::{escape_line, escape_markup};
 pub use numbers::{
@@ -17,3 +18,4 @@ pub use parse::{DurationError, parse_duration};
 pub use quoting::shell_command;
 pub use sanitize::{sanitize, sanitize_line};
 pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, fit_middle, pad, width};
+pub use wrap::wrap;

@@ -4,9 +4,13 @@
 use std::collections::VecDeque;
 
 use crate::model::{Job, JobId, Phase, Query, QueueId, SiteState};
+use crate::text;
 
 use super::layout::{PHASES, phase_index};
 use super::sort_order::{SortKey, SortOrder};
+
+/// The filter for failed jobs.
+pub(super) const FAILURES_FILTER: &str = "state:failed,interrupted";
 
 /// How many jobs are scanned in one step.
 const SCAN_STEP: usize = 2_000;
@@ -24,6 +28,28 @@ pub struct JobFilter {
     unscanned: VecDeque<JobId>,
     /// The selected job. It stays in the list though it no longer matches, until another job is selected.
     kept: Option<JobId>,
+}
+
+/// What a filter finds, for a heading: `1 matches "lint"`, or without the count where there is none. `filter` has no
+/// control characters.
+pub(super) fn describe_filter(filter: &str, found: Option<usize>) -> String {
+    let (failures, needle) = split_failures_filter(filter);
+    let found = match found {
+        _ if needle.is_empty() => None,
+        Some(1) => Some(format!("1 matches \"{needle}\"")),
+        Some(found) => Some(format!("{} match \"{needle}\"", text::count(found))),
+        None => Some(format!("match \"{needle}\"")),
+    };
+    let failures = failures.then(|| "failures only".to_owned());
+    failures.into_iter().chain(found).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a filter starts with the one for failures, and the rest of it.
+pub(super) fn split_failures_filter(filter: &str) -> (bool, &str) {
+    match filter.strip_prefix(FAILURES_FILTER) {
+        Some(rest) if rest.is_empty() || rest.starts_with(' ') => (true, rest.trim_start()),
+        _ => (false, filter),
+    }
 }
 
 /// A job with its sort key.

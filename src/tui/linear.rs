@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 
-use crate::model::{Event, EventRecord, Job, JobId, MASK, Outcome, Phase, RunId, SiteState};
+use crate::model::{Event, EventRecord, Job, JobId, MASK, Outcome, Phase, RunId, SiteState, WaitReason, pool_title};
 use crate::text;
 
 use super::action::Action;
@@ -186,7 +186,10 @@ impl Screen {
         let keymap = &self.settings.keymap;
         match &self.dialog {
             None => self.typing.map(|typing| format!("Keys go to {}; ^z returns.", typing.job)).unwrap_or_default(),
-            Some(Dialog::Confirm { question, yes, .. }) => format!("{question} y: {yes}. Esc: go back."),
+            Some(Dialog::Confirm { question, yes, on_no, .. }) => {
+                let no = on_no.as_ref().map(|(no, _)| format!(" n: {no}.")).unwrap_or_default();
+                format!("{question} y: {yes}.{no} Esc: go back.")
+            }
             Some(Dialog::Add(draft)) if draft.edits_title => format!("Title: {}", draft.title.text()),
             Some(Dialog::Add(draft)) => format!("Script of the new job: {}", draft.script.text()),
             Some(Dialog::Filter(line)) => format!("Filter: {}", line.text()),
@@ -249,10 +252,23 @@ fn state_text(job: &Job, site: &SiteState) -> String {
             None => outcome.to_string(),
         },
         None if job.phase() == Phase::Pending => {
-            let waiting = site.wait_reason(job).map(|reason| reason.as_str()).unwrap_or_default();
-            if waiting.is_empty() { "pending".to_owned() } else { format!("pending ({waiting})") }
+            let waiting = site.wait_reason(job).map(|reason| waiting_text(&reason)).unwrap_or_default();
+            if waiting.is_empty() { "pending".to_owned() } else { format!("pending, {waiting}") }
         }
         None => job.phase().as_str().to_owned(),
+    }
+}
+
+/// Why a job is waiting, as in `setlist list`, but without times that count: each change would be printed.
+fn waiting_text(reason: &WaitReason) -> String {
+    match reason {
+        WaitReason::Time(_) => "not due yet".to_owned(),
+        WaitReason::Retry { attempt, max_attempts, .. } => format!("attempt {attempt}/{max_attempts} follows"),
+        WaitReason::Schedule { shown, .. } => format!("next {}", shown.format("%Y-%m-%d %H:%M")),
+        WaitReason::Pool { pool, held_by: Some((holder, _)), .. } => {
+            format!("waiting for {} (held by {holder})", pool_title(pool))
+        }
+        other => other.describe(DateTime::<Utc>::UNIX_EPOCH),
     }
 }
 

@@ -126,6 +126,8 @@ pub struct Reply {
 /// The errors of `jobs.yaml`, rendered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobsFileError {
+    /// What is wrong with the file: `has errors`.
+    pub problem: &'static str,
     /// All errors with their snippets, without colours.
     pub text: String,
     /// The number of errors.
@@ -136,16 +138,29 @@ pub struct JobsFileError {
     pub file: Option<PathBuf>,
 }
 
+impl JobsFileError {
+    /// The problem of a file that has errors.
+    pub const HAS_ERRORS: &'static str = "has errors";
+}
+
 impl From<definition::Error> for JobsFileError {
     fn from(error: definition::Error) -> Self {
         match error {
             definition::Error::Invalid(diagnostics) => Self {
+                problem: Self::HAS_ERRORS,
                 text: diagnostics.render(false),
                 errors: diagnostics.errors.len() + diagnostics.omitted,
                 line: diagnostics.errors.first().map(|first| first.line),
                 file: diagnostics.errors.first().and_then(|first| Some(PathBuf::from(&**first.snippet.file.as_ref()?))),
             },
-            other => Self { text: other.to_string(), errors: 1, line: None, file: None },
+            other => {
+                let problem = match &other {
+                    definition::Error::Missing(_) => "is missing",
+                    definition::Error::NotInForce { .. } => "is not in force",
+                    _ => "can't be read",
+                };
+                Self { problem, text: other.to_string(), errors: 1, line: None, file: None }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{QueueId, QueueMode};
+use crate::model::{JobId, QueueId, QueueMode};
 
 const SHOWN_FOR: TimeDelta = TimeDelta::seconds(6);
 const ERRORS_SHOWN_FOR: TimeDelta = TimeDelta::seconds(60);
@@ -22,8 +22,16 @@ pub enum Severity {
 #[derive(Clone, Debug, Default)]
 pub struct StatusLine {
     shown: Option<StatusText>,
-    /// The queues whose mode the text is about, and that mode.
-    subject: Option<(Vec<QueueId>, QueueMode)>,
+    subject: Option<Subject>,
+}
+
+/// What a status text is about; it is removed when that changes.
+#[derive(Clone, Debug)]
+enum Subject {
+    /// The mode of these queues.
+    Mode(Vec<QueueId>, QueueMode),
+    /// The current run of a job.
+    Run(JobId),
 }
 
 /// A status text.
@@ -59,12 +67,25 @@ impl StatusLine {
 
     /// Says that the text is about queues that are in this mode.
     pub fn set_subject(&mut self, queues: &[QueueId], mode: QueueMode) {
-        self.subject = Some((queues.to_vec(), mode));
+        self.subject = Some(Subject::Mode(queues.to_vec(), mode));
+    }
+
+    /// Says that the text is about the current run of this job.
+    pub fn set_subject_run(&mut self, job: JobId) {
+        self.subject = Some(Subject::Run(job));
     }
 
     /// Removes the text if it says that this queue is in another mode.
     pub fn clear_about(&mut self, queue: &QueueId, mode: QueueMode) {
-        if self.subject.as_ref().is_some_and(|(queues, said)| *said != mode && queues.contains(queue)) {
+        if matches!(&self.subject, Some(Subject::Mode(queues, said)) if *said != mode && queues.contains(queue)) {
+            self.shown = None;
+            self.subject = None;
+        }
+    }
+
+    /// Removes the text if it is about the run of this job, which has ended.
+    pub fn clear_about_run(&mut self, job: JobId) {
+        if matches!(self.subject, Some(Subject::Run(about)) if about == job) {
             self.shown = None;
             self.subject = None;
         }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Command, Event, EventRecord, JobId, QueueMode};
+use crate::model::{Command, Event, EventRecord, JobId, Phase, QueueMode};
 
 use super::action::{Action, Group};
 use super::action_menu::MenuResponse;
@@ -78,6 +78,8 @@ impl Screen {
                 effects.push(Effect::submit(Submission::new(commands, Intent::Reload, self.is_any_queue_processing())));
             }
             Message::FileRead(Err(error)) => {
+                // What it says about an earlier version of the file is no longer so.
+                self.status_line.clear_unless_error();
                 self.file.error = Some(error);
                 self.file.hidden = false;
                 self.file.scroll = 0;
@@ -196,10 +198,13 @@ impl Screen {
         effects
     }
 
-    /// Removes a status text that says that a queue is being processed, or paused, once that is no longer so.
+    /// Removes a status text that says that a queue is being processed or paused, or that a job is being stopped, once
+    /// that is no longer so.
     fn clear_outdated_status(&mut self, event: &Event) {
-        if let Event::ModeChanged { queue, mode } = event {
-            self.status_line.clear_about(queue, *mode);
+        match event {
+            Event::ModeChanged { queue, mode } => self.status_line.clear_about(queue, *mode),
+            Event::Ended { job, .. } => self.status_line.clear_about_run(*job),
+            _ => {}
         }
     }
 
@@ -269,8 +274,21 @@ impl Screen {
             self.status_line.show_until(response.severity, response.text, until);
         } else if !response.text.is_empty() {
             self.status_line.show(response.severity, response.text, now);
-            if let (Intent::Process(queues), Ok(_)) = (&reply.intent, &reply.outcome) {
-                self.status_line.set_subject(queues, QueueMode::Processing);
+            match (&reply.intent, &reply.outcome) {
+                (Intent::Process(queues), Ok(_)) => self.status_line.set_subject(queues, QueueMode::Processing),
+                (Intent::Cancel(job) | Intent::Kill(job), Ok(answers)) => {
+                    let is_stop = |event: &Event| matches!(event, Event::StopRequested { .. });
+                    let stops_run = answers.iter().flatten().flatten().any(is_stop);
+                    let is_running =
+                        self.site.read(|site| site.job(*job).is_some_and(|job| job.phase() == Phase::Running));
+                    // The end of the run may have been read before the reply.
+                    match stops_run {
+                        true if is_running => self.status_line.set_subject_run(*job),
+                        true => self.status_line.clear(),
+                        false => {}
+                    }
+                }
+                _ => {}
             }
         }
         if response.undone {

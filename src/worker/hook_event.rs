@@ -101,7 +101,6 @@ impl HookEvent {
 
     /// The event as a sentence, unless the other variables say it.
     pub(super) fn message(&self) -> Option<String> {
-        let local = |time: DateTime<Utc>| time.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string();
         match self {
             Self::Finished(_) => None,
             Self::Stalled { silent, .. } => {
@@ -109,6 +108,11 @@ impl HookEvent {
                 Some(format!("{} is stalled: no output for {silent}", self.path()))
             }
             Self::OverdueJob { overdue, last_success, .. } | Self::OverdueQueue { overdue, last_success, .. } => {
+                let format = |time: DateTime<Utc>, format: &str| time.with_timezone(&Local).format(format).to_string();
+                let minute = |time| format(time, "%Y-%m-%d %H:%M");
+                // Two times within a minute would look equal.
+                let is_close = last_success.is_some_and(|last| minute(last) == minute(overdue.expected));
+                let local = |time| if is_close { format(time, "%Y-%m-%d %H:%M:%S") } else { minute(time) };
                 let last =
                     last_success.map_or("none yet".to_owned(), |last| format!("the last was at {}", local(last)));
                 Some(format!("{} is overdue: no success by {} ({last})", self.path(), local(overdue.expected)))

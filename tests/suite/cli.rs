@@ -216,7 +216,7 @@ fn process_prints_every_attempt_and_counts_outcomes() {
     );
     let ran = site.run(&["process"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    for line in ["exit code 1  (retry 2/3)", "q/shaky  succeeded", "exit code 3  (retry 2/2)", "1 succeeded, 1 failed"]
+    for line in ["1  (attempt 2/3 follows)", "q/shaky  succeeded", "3  (attempt 2/2 follows)", "1 succeeded, 1 failed"]
     {
         assert!(ran.stdout.contains(line), "{line}: {ran:?}");
     }

@@ -91,3 +91,11 @@ fn a_name_is_never_run_by_completing_it() {
         assert!(raw.contains("injected.yaml: 1 queue, 6 jobs"), "{}: {raw}", shell.name);
     }
 }
+
+/// The names share a part with characters that are quoted: the second Tab completes what the first one inserted.
+#[test]
+fn bash_completes_behind_what_it_has_quoted() {
+    let site = TempSite::with("queues: {files: [{id: lines, for_each: [alpha, beta], run: 'true'}]}\n");
+    let raw = complete_and_run(&site, &SHELLS[0], &["log files/li\ta"]);
+    assert!(raw.contains("files/lines[alpha] has not run yet"), "{raw}");
+}

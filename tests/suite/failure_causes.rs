@@ -87,6 +87,9 @@ const FAILING_JOBS: &[FailingJob] = &[
         "name_not_resolved",
         "hostname nowhere",
     ),
+    ("run: ./curl -s http://nowhere.invalid/", "name_not_resolved", "network name not resolved"),
+    ("run: ./curl -s http://nowhere.invalid/ || exit 6", "exited", "last error"),
+    ("{run: 'exec ./curl', shell: bash}", "exited", "last error"),
     (prints!(1, "cat: locked/key: Permission denied"), "permission_denied", "cat: locked/key: Permission denied"),
     // Otherwise there is the program's own last line.
     ("run: 'echo first >&2; echo cannot open the door >&2; echo out; exit 3'", "exited", "cannot open the door"),
@@ -108,6 +111,7 @@ fn site(jobs: &str) -> TempSite {
     site.write("bad-interpreter", "#!/no/such/interpreter -x\n");
     fs::set_permissions(site.join("bad-interpreter"), fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(site.join("folder")).unwrap();
+    site.script("curl", "exit 6");
     site
 }
 

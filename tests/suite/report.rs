@@ -80,7 +80,7 @@ fn the_text_says_what_failed_why_and_what_was_slow() {
     assert!(lines[0].contains("(1d)") && lines[0].ends_with("jobs.yaml"), "{text}");
     assert_eq!(lines[1], "6 runs: 2 succeeded, 3 failed, 1 skipped", "{text}");
     for line in [
-        "QUEUE    RUNS  SUCCEEDED  FAILED  PENDING  RUN TIME",
+        "QUEUE    RUNS  SUCCEEDED  FAILED    SKIPPED  PENDING  RUN TIME",
         "failures (3)",
         "      │ line 3 <b> ]]>",
         "      │ the token is •••",
@@ -92,11 +92,30 @@ fn the_text_says_what_failed_why_and_what_was_slow() {
     assert!(line_with("slowest").contains("run "), "{text}");
     assert!(line_with("(succeeded later)").contains("  build/later  run 1  exit code 1"), "{text}");
     assert!(text.contains("  other/missing  run 1  command not found: no-such-program"), "{text}");
+    assert!(!text.contains("searched"), "the folders of PATH are in `show`: {text}");
     assert!(!text.contains("s3cr3t"), "{text}");
     let one = site.ok(&["report", "other"]);
     assert!(one.contains("1 run: 1 failed") && !one.contains("build/"), "{one}");
     let unknown = site.run(&["report", "biuld"]);
     assert!(unknown.code == Some(2) && unknown.stderr.contains("there is no queue"), "{unknown:?}");
+}
+
+#[test]
+fn many_failures_are_listed_once_for_each_job_with_how_to_see_the_rest() {
+    let site = TempSite::with(
+        "queues:\n  q: {on_failure: continue, parallel: 4, jobs: [{id: n, for_each: 1..22, run: exit 4}]}\n  shaky: [{id: again, run: exit 5, retry: {max: 2, delay: 0s}}]\n",
+    );
+    site.run(&["process", "--quiet"]);
+    let text = site.ok(&["report", "shaky"]);
+    assert!(
+        text.contains("\nfailures (3 runs)\n") && text.contains("again  run 3  exit code 5  (3 runs failed)"),
+        "{text}"
+    );
+    let text = site.ok(&["report"]);
+    let listed = text.lines().filter(|line| line.ends_with("exit code 4")).count();
+    // One of them is the first failure.
+    assert!((20..=21).contains(&listed), "{text}");
+    assert!(text.contains("more failures: `setlist report --json` or `--html FILE` lists them\n"), "{text}");
 }
 
 #[test]

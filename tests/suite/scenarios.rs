@@ -28,13 +28,13 @@ queues:
         nightly (processing): running backup; pending report [needs backup], alarm [needs backup], tidy [needs report +1]
     at 1h 5m
         nightly/backup failed: exit code 1
-        nightly (processing): pending backup [retry 2/3 in 30s], report [needs backup], alarm [needs backup], tidy [needs report +1]
+        nightly (processing): pending backup [attempt 2/3 in 30s], report [needs backup], alarm [needs backup], tidy [needs report +1]
     at 1h 5m 30s
         nightly/backup starts (run 2)
         nightly (processing): running backup; pending report [needs backup], alarm [needs backup], tidy [needs report +1]
     at 1h 10m 30s
         nightly/backup failed: exit code 1
-        nightly (processing): pending backup [retry 3/3 in 1m], report [needs backup], alarm [needs backup], tidy [needs report +1]
+        nightly (processing): pending backup [attempt 3/3 in 1m], report [needs backup], alarm [needs backup], tidy [needs report +1]
     at 1h 11m 30s
         nightly/backup starts (run 3)
         nightly (processing): running backup; pending report [needs backup], alarm [needs backup], tidy [needs report +1]
@@ -88,32 +88,32 @@ queues:
     at 1s
         sync/fetch failed: exit code 75
         sync/store starts
-        sync (processing): running store; pending fetch [retry 2/6 in 2s]
+        sync (processing): running store; pending fetch [attempt 2/6 in 2s]
     at 2s
         sync/store succeeded
-        sync (processing): pending fetch [retry 2/6 in 1s]
+        sync (processing): pending fetch [attempt 2/6 in 1s]
     at 3s
         sync/fetch starts (run 2)
         sync (processing): running fetch
     at 4s
         sync/fetch failed: exit code 75
-        sync (processing): pending fetch [retry 3/6 in 6s]
+        sync (processing): pending fetch [attempt 3/6 in 6s]
     at 10s
         sync/fetch starts (run 3)
         sync (processing): running fetch
     at 11s
         sync/fetch failed: exit code 75
-        sync (processing): pending fetch [retry 4/6 in 18s]
+        sync (processing): pending fetch [attempt 4/6 in 18s]
     at 20s
         > pause sync
-        sync (paused): pending fetch [retry 4/6 in 9s]
+        sync (paused): pending fetch [attempt 4/6 in 9s]
     at 2m
         > process sync
         sync/fetch starts (run 4)
         sync (processing): running fetch
     at 2m 1s
         sync/fetch failed: exit code 75
-        sync (processing): pending fetch [retry 5/6 in 20s]
+        sync (processing): pending fetch [attempt 5/6 in 20s]
     at 2m 21s
         sync/fetch starts (run 5)
         sync (processing): running fetch
@@ -334,7 +334,7 @@ queues:
         data/import interrupted
         data/mail interrupted
         data/count starts
-        data (processing): running count; pending import [retry 2/4 in 10s], index [needs import]
+        data (processing): running count; pending import [attempt 2/4 in 10s], index [needs import]
     at 5m 10s
         data/import starts (run 2)
         data (processing): running count, import; pending index [needs import]

@@ -180,6 +180,25 @@ fn killing_needs_confirmation_and_a_running_job() {
 }
 
 #[test]
+fn a_message_about_a_run_or_the_file_goes_when_it_is_no_longer_so() {
+    let mut harness = harness();
+    harness.keys("r");
+    let started = harness.start("build");
+    harness.keys("x");
+    assert_eq!(harness.message(), "Asked build/fetch to stop. Press X to kill it.");
+    harness.end(started, Outcome::Cancelled);
+    assert!(!harness.message().contains("to stop"), "{}", harness.message());
+    let more = [JOBS.as_slice(), &[("new", "New")]].concat();
+    let both = plan("2", vec![queue("build", 2, 0, &more), queue("deploy", 1, 1, &[("prod", "Production")])]);
+    harness.execute_elsewhere(&[Command::Reconcile(Box::new(both))]);
+    assert_eq!(harness.message(), "Reloaded jobs.yaml: 1 added.");
+    let missing = setlist::definition::Error::Missing("jobs.yaml".into());
+    harness.send(Message::FileRead(Err(JobsFileError::from(missing))));
+    assert!(harness.text().contains(" jobs.yaml is missing ─"), "{}", harness.text());
+    assert_eq!(harness.message(), "✗ jobs.yaml is missing; the last valid version is used. Press e to edit it.");
+}
+
+#[test]
 fn a_removal_can_be_undone_for_ten_seconds() {
     let mut harness = harness();
     harness.keys("dd");
@@ -303,7 +322,13 @@ fn the_editor_opens_at_the_job() {
 fn file_errors_are_shown_until_they_are_fixed() {
     let mut harness = harness();
     let text = "error: unknown field `timeot`\n --> jobs.yaml:7:9".to_owned();
-    harness.send(Message::FileRead(Err(JobsFileError { text, errors: 1, line: Some(7), file: None })));
+    harness.send(Message::FileRead(Err(JobsFileError {
+        problem: JobsFileError::HAS_ERRORS,
+        text,
+        errors: 1,
+        line: Some(7),
+        file: None,
+    })));
     assert!(harness.text().contains("error: unknown field `timeot`"));
     harness.keys("d");
     assert_eq!(harness.listed_jobs(Phase::Pending).len(), 5, "hidden jobs can't be removed");
@@ -324,6 +349,7 @@ fn file_errors_are_shown_until_they_are_fixed() {
 fn no_last_valid_version_is_mentioned_if_there_was_none() {
     let mut harness = ScreenHarness::new(Vec::new(), 80, 24);
     harness.send(Message::FileRead(Err(JobsFileError {
+        problem: JobsFileError::HAS_ERRORS,
         text: "error: no map".to_owned(),
         errors: 1,
         line: Some(1),

@@ -128,6 +128,8 @@ fn adopt_says_why_there_is_nothing_to_adopt() {
     assert!(site.run(&["status"]).stderr.contains(".setlist can be written by other users, so this site is not used"));
     fs::set_permissions(site.join(".setlist"), fs::Permissions::from_mode(0o700)).unwrap();
     site.ok(&["status"]);
+    let own = site.run(&["adopt"]);
+    assert!(own.code == Some(0) && own.stderr.ends_with(".setlist was made here: nothing to adopt\n"), "{own:?}");
     for file in ["state.db-wal", "state.db-shm"] {
         let _ = fs::remove_file(site.join(".setlist").join(file));
     }

@@ -14,7 +14,7 @@ use crate::cli::open_site::OpenSite;
 use crate::cli::progress_reporter::last_lines;
 use crate::cli::run_feed::{is_since, runs_of, visit_jobs};
 use crate::model::{
-    Cause, DuePage, DueResult, Job, JobState, Outcome, Phase, QueueId, Run, RunCircumstances, RunEnd, RunId,
+    Cause, DuePage, DueResult, Job, JobId, JobState, Outcome, Phase, QueueId, Run, RunCircumstances, RunEnd, RunId,
     ScheduleTarget, SlowRun, WorkerId, median,
 };
 use crate::store::Store;
@@ -100,6 +100,7 @@ pub(super) struct RunBar {
 /// A run that failed or was interrupted.
 pub(super) struct FailedRun {
     pub run: RunId,
+    pub job: JobId,
     pub path: String,
     pub title: String,
     pub attempt: u32,
@@ -107,6 +108,8 @@ pub(super) struct FailedRun {
     pub took: Duration,
     pub outcome: &'static str,
     pub error: String,
+    /// The same, shorter.
+    pub error_line: String,
     pub advice: Option<&'static str>,
     pub slow: Option<SlowRun>,
     /// Whether its job has succeeded since.
@@ -286,6 +289,7 @@ impl FailedRun {
     fn new(job: &Job, run: &Run, end: &RunEnd, slow: Option<SlowRun>, is_recovered: bool) -> Self {
         Self {
             run: run.id,
+            job: job.id,
             path: job.path(),
             title: job.display_title(),
             attempt: run.attempt,
@@ -293,6 +297,7 @@ impl FailedRun {
             took: run.elapsed(end.at),
             outcome: end.outcome.as_str(),
             error: end.failure_text().unwrap_or_else(|| end.outcome.to_string()),
+            error_line: end.failure_line().unwrap_or_else(|| end.outcome.to_string()),
             advice: end.cause.as_deref().and_then(Cause::advice),
             slow,
             is_recovered,

@@ -1,11 +1,13 @@
 //! The report as plain text.
 
+use std::collections::HashMap;
 use std::io::Write;
 
 use super::gather::{FailedRun, ReportData};
 use super::summary::{counts_text, period_text};
 use crate::cli::error::CliError;
 use crate::cli::time_text::local_time;
+use crate::model::JobId;
 use crate::text;
 
 /// How many failures and missed due times are printed.
@@ -50,14 +52,18 @@ fn print_queues(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> 
     }
     let width = active.iter().map(|queue| text::width(queue.id.as_str())).max().unwrap_or(0).max(5);
     let header = text::pad("QUEUE", width, text::ELLIPSIS);
-    writeln!(out, "\n{header}    RUNS  SUCCEEDED  FAILED  PENDING  RUN TIME")?;
-    for queue in active {
+    let is_seen = |outcome: &&str| active.iter().any(|queue| queue.runs.contains_key(outcome));
+    let others: Vec<&str> = ["cancelled", "skipped", "running"].into_iter().filter(is_seen).collect();
+    let titles: String = others.iter().map(|outcome| format!("  {:>9}", outcome.to_uppercase())).collect();
+    writeln!(out, "\n{header}    RUNS  SUCCEEDED  FAILED{titles}  PENDING  RUN TIME")?;
+    for queue in &active {
         let name = text::pad(&text::sanitize_line(queue.id.as_str()), width, text::ELLIPSIS);
         let count = |outcome: &str| queue.runs.get(outcome).copied().unwrap_or_default();
         let failed = count("failed") + count("interrupted");
         let (runs, succeeded): (u64, u64) = (queue.runs.values().sum(), count("succeeded"));
+        let others: String = others.iter().map(|outcome| format!("  {:>9}", count(outcome))).collect();
         let (pending, busy) = (queue.pending, text::duration(queue.busy));
-        writeln!(out, "{name}  {runs:>6}  {succeeded:>9}  {failed:>6}  {pending:>7}  {busy:>8}")?;
+        writeln!(out, "{name}  {runs:>6}  {succeeded:>9}  {failed:>6}{others}  {pending:>7}  {busy:>8}")?;
     }
     Ok(())
 }
@@ -66,10 +72,16 @@ fn print_failures(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError
     if data.failures.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nfailures ({})", text::count(data.failure_count))?;
-    for failure in data.failures.iter().take(MAX_PRINTED) {
+    let jobs = by_job(&data.failures);
+    let all = text::count(data.failure_count);
+    let of = if jobs.len() < data.failures.len() { " runs" } else { "" };
+    writeln!(out, "\nfailures ({all}{of})")?;
+    let mut printed = 0;
+    for (failure, runs) in jobs.iter().take(MAX_PRINTED) {
+        printed += runs;
         let recovered = if failure.is_recovered { "  (succeeded later)" } else { "" };
-        writeln!(out, "  {}{recovered}", failure_line(failure))?;
+        let others = if *runs > 1 { format!("  ({runs} runs failed)") } else { String::new() };
+        writeln!(out, "  {}{others}{recovered}", failure_line(failure))?;
         for (name, line) in [("fix", failure.advice.map(str::to_owned)), ("slow", slow_text(failure))] {
             if let Some(line) = line {
                 writeln!(out, "      {name}: {}", text::sanitize_line(&line))?;
@@ -79,7 +91,21 @@ fn print_failures(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError
             writeln!(out, "      │ {line}")?;
         }
     }
-    print_more(out, data.failure_count, MAX_PRINTED.min(data.failures.len()), "failure")
+    print_more(out, data.failure_count, printed, "failure")
+}
+
+/// The last failure of each job with the number of its failures, in the order of the first ones.
+fn by_job(failures: &[FailedRun]) -> Vec<(&FailedRun, usize)> {
+    let mut jobs: Vec<(&FailedRun, usize)> = Vec::new();
+    let mut known: HashMap<JobId, usize> = HashMap::new();
+    for failure in failures {
+        let nth = *known.entry(failure.job).or_insert(jobs.len());
+        match jobs.get_mut(nth) {
+            Some((last, runs)) => (*last, *runs) = (failure, *runs + 1),
+            None => jobs.push((failure, 1)),
+        }
+    }
+    jobs
 }
 
 fn slow_text(failure: &FailedRun) -> Option<String> {
@@ -101,13 +127,14 @@ fn print_missed(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> 
 fn print_more(out: &mut dyn Write, count: u64, printed: usize, noun: &str) -> Result<(), CliError> {
     let more = count.saturating_sub(printed as u64);
     if more > 0 {
-        writeln!(out, "  and {}", text::count_noun(more, &format!("more {noun}")))?;
+        let more = text::count_noun(more, &format!("more {noun}"));
+        writeln!(out, "  and {more}: `setlist report --json` or `--html FILE` lists them")?;
     }
     Ok(())
 }
 
 fn failure_line(failure: &FailedRun) -> String {
-    let FailedRun { path, attempt, error, .. } = failure;
+    let FailedRun { path, attempt, error_line: error, .. } = failure;
     let (at, took) = (local_time(failure.at), text::duration(failure.took));
     text::sanitize_line(&format!("{at}  {took:>7}  {path}  run {attempt}  {error}"))
 }

@@ -152,6 +152,12 @@ impl LogReader {
         self.index.span_at(offset)
     }
 
+    /// How many bytes between the head and the tail were dropped to stay within the limit.
+    pub fn dropped_len(&mut self) -> Result<u64, StoreError> {
+        self.prefetch();
+        Ok(self.tail_header()?.map_or(0, |header| header.kept_from.saturating_sub(header.head_len)))
+    }
+
     /// How many lines ended in the part of the output that was dropped. None while the run is not over, or if this is not
     /// known.
     pub fn dropped_lines(&mut self) -> Result<Option<u64>, StoreError> {

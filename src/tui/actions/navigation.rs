@@ -4,13 +4,11 @@ use crate::model::{JobId, QueueId, RunId};
 use crate::text::{count_noun, is_or_are};
 use crate::tui::action::Action;
 use crate::tui::dialog::Dialog;
+use crate::tui::job_filter::{FAILURES_FILTER, split_failures_filter};
 use crate::tui::job_lists::CursorMove;
 use crate::tui::layout::{Focus, PHASES, phase_index};
 use crate::tui::log_search::LogSearch;
 use crate::tui::state::Screen;
-
-/// The filter for failed jobs.
-const FAILURES_FILTER: &str = "state:failed,interrupted";
 
 /// What the key for the tiles does next.
 #[derive(Debug)]
@@ -203,9 +201,9 @@ impl Screen {
     /// The current filter with the filter for failures added in front, or removed.
     pub(super) fn toggled_failures_filter(&self) -> String {
         let text = self.lists.filter_text();
-        match text.strip_prefix(FAILURES_FILTER) {
-            Some(rest) if rest.is_empty() || rest.starts_with(' ') => rest.trim_start().to_owned(),
-            _ => format!("{FAILURES_FILTER} {text}").trim_end().to_owned(),
+        match split_failures_filter(text) {
+            (true, rest) => rest.to_owned(),
+            (false, _) => format!("{FAILURES_FILTER} {text}").trim_end().to_owned(),
         }
     }
 

@@ -34,6 +34,8 @@ enum MenuLine {
     Title(&'static str),
     /// An item, by index.
     Item(usize),
+    /// More of the description of an item, by index.
+    MoreHelp(usize, String),
     /// Part of the reason why the selected action is unavailable, if there is no room for it beside the action.
     Reason(String),
     Empty,
@@ -53,14 +55,16 @@ pub(super) fn draw(menu: &mut ActionMenu, context: &MenuContext<'_>, area: Rect,
     let (appearance, keymap) = (&context.settings.appearance, &context.settings.keymap);
     let items = menu.items(keymap);
     menu.selected = menu.selected.min(items.len().saturating_sub(1));
-    let mut all = content(&items, menu);
     let body = without_first_line(area);
+    let mut all = content(&items, menu, context, usize::from(body.width));
     let height = usize::from(body.height);
     let row = all.iter().position(|line| matches!(line, MenuLine::Item(index) if *index == menu.selected)).unwrap_or(0);
+    let is_more = |line: &&MenuLine| matches!(line, MenuLine::MoreHelp(index, _) if *index == menu.selected);
+    let last_row = row + all.iter().filter(is_more).count();
     let reason = items.get(menu.selected).map(|item| reason_lines(item, context, usize::from(body.width)));
     let reason = reason.unwrap_or_default();
-    let (reason_below, end) = (!reason.is_empty(), row + reason.len().min(height.saturating_sub(1)));
-    let next_row = (row + 1).min(all.len());
+    let (reason_below, end) = (!reason.is_empty(), last_row + reason.len().min(height.saturating_sub(1)));
+    let next_row = (last_row + 1).min(all.len());
     all.splice(next_row..next_row, reason.into_iter().map(MenuLine::Reason));
     // The title above the first item becomes visible with it.
     let top = if menu.selected == 0 { 0 } else { row };
@@ -91,6 +95,19 @@ pub(super) fn draw(menu: &mut ActionMenu, context: &MenuContext<'_>, area: Rect,
                 let selected = *index == menu.selected;
                 let reason = if selected && reason_below { None } else { unavailable_reason(&items[*index], context) };
                 draw_item(&items[*index], selected, reason.as_deref(), least, context, line, buffer);
+            }
+            MenuLine::MoreHelp(index, more) => {
+                let is_selected = *index == menu.selected;
+                if is_selected {
+                    buffer.set_style(line, appearance.theme.cursor);
+                }
+                let is_unavailable = unavailable_reason(&items[*index], context).is_some();
+                let style = match is_unavailable {
+                    _ if is_selected => appearance.theme.cursor,
+                    true => appearance.theme.dim,
+                    false => Style::new(),
+                };
+                LinePainter::new(line, buffer, appearance.symbols).left(more, style);
             }
             MenuLine::Reason(reason) => {
                 buffer.set_style(line, appearance.theme.cursor);
@@ -129,6 +146,10 @@ fn draw_item(
     painter.fixed_width(&item.keys(keymap), KEYS_WIDTH, over(keys_style));
     let help = help_text(item, context);
     let Some(reason) = reason else {
+        let help = match help_lines(item, context, usize::from(area.width)).into_iter().next() {
+            Some(first) if least == usize::MAX => first,
+            _ => help,
+        };
         painter.left(&help, over(help_style));
         return;
     };
@@ -160,6 +181,11 @@ fn reason_lines(item: &MenuItem, context: &MenuContext<'_>, width: usize) -> Vec
     lines
 }
 
+/// The description of an item in lines that fit beside its keys.
+fn help_lines(item: &MenuItem, context: &MenuContext<'_>, width: usize) -> Vec<String> {
+    text::wrap(&help_text(item, context), width.saturating_sub(2 + KEYS_WIDTH))
+}
+
 fn unavailable_reason(item: &MenuItem, context: &MenuContext<'_>) -> Option<String> {
     (context.unavailable_reason)(item.action()?)
 }
@@ -172,7 +198,7 @@ fn help_text(item: &MenuItem, context: &MenuContext<'_>) -> String {
         .map_or_else(|| entry.help.to_owned(), |id| text::sanitize_line(&format!("go to queue {id}")))
 }
 
-fn content(items: &[MenuItem], menu: &ActionMenu) -> Vec<MenuLine> {
+fn content(items: &[MenuItem], menu: &ActionMenu, context: &MenuContext<'_>, width: usize) -> Vec<MenuLine> {
     let each = items.iter().enumerate();
     if menu.kind == MenuKind::Palette {
         return each.map(|(index, _)| MenuLine::Item(index)).collect();
@@ -185,7 +211,12 @@ fn content(items: &[MenuItem], menu: &ActionMenu) -> Vec<MenuLine> {
                 lines.push(MenuLine::Empty);
             }
             lines.push(MenuLine::Title(title));
-            lines.extend(members.map(|(index, _)| MenuLine::Item(index)));
+            for (index, item) in members {
+                lines.push(MenuLine::Item(index));
+                let more = help_lines(item, context, width).into_iter().skip(1);
+                let indent = " ".repeat(2 + KEYS_WIDTH);
+                lines.extend(more.map(|line| MenuLine::MoreHelp(index, format!("{indent}{line}"))));
+            }
         }
     }
     lines

@@ -31,7 +31,7 @@ impl ConfirmBox<'_> {
         let room = usize::from(area.width.saturating_sub(MARGIN)).min(MAX_TEXT_WIDTH);
         let separator = format!(" {} ", symbols.dot);
         let answers = self.answer_lines(room, text::width(&separator));
-        let mut question = wrap(&text::sanitize_line(self.question), room);
+        let mut question = text::wrap(&text::sanitize_line(self.question), room);
         // The answers stay visible if the question is too long.
         let height = usize::from(area.height.saturating_sub(BORDERS)).saturating_sub(answers.len());
         if question.len() > height {
@@ -103,21 +103,6 @@ impl Answer<'_> {
     fn width(&self) -> usize {
         text::width(&self.key.to_string()) + 1 + text::width(self.label)
     }
-}
-
-/// The words of `text` in lines of at most `width` cells. A longer word is cut.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if text::width(line) + 1 + text::width(word) <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(text::fit(word, width, "").into_owned()),
-        }
-    }
-    lines
 }
 
 fn to_u16(number: usize) -> u16 {

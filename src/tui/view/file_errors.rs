@@ -15,6 +15,8 @@ use super::line_painter::{LinePainter, lines, without_first_line};
 pub(super) struct FileErrors<'a> {
     /// The diagnostics.
     pub(super) text: &'a str,
+    /// What is wrong with the file: `has errors`.
+    pub(super) problem: &'static str,
     /// Whether there is a valid version to continue with.
     pub(super) can_dismiss: bool,
 }
@@ -36,7 +38,7 @@ pub(super) fn draw(
     let mut painter = LinePainter::new(area, buffer, appearance.symbols);
     painter
         .left(appearance.symbols.rule, appearance.theme.failure)
-        .left(" jobs.yaml has errors ", appearance.theme.failure);
+        .left(&format!(" jobs.yaml {} ", errors.problem), appearance.theme.failure);
     let hidden = all.len().saturating_sub(*scroll + height);
     if hidden > 0 {
         painter.right(&format!(" {}{hidden} ", appearance.symbols.below), appearance.theme.dim);

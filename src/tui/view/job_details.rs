@@ -173,7 +173,8 @@ impl DetailColumn<'_> {
                 appearance.theme.failure,
             ));
         }
-        if job.max_attempts() > 1 && job.current_attempt() > 0 {
+        // What a pending job waits for says its next attempt.
+        if job.phase() != Phase::Pending && job.max_attempts() > 1 && job.current_attempt() > 0 {
             line.push((format!(", attempt {} of {}", job.current_attempt(), job.max_attempts()), appearance.theme.dim));
         }
         let value = job.result_value().filter(|value| !value.is_null());

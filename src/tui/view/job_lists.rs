@@ -6,6 +6,7 @@ use ratatui::style::Style;
 
 use crate::model::{Job, Phase, QueueId, QueueState};
 use crate::text;
+use crate::tui::job_filter::describe_filter;
 use crate::tui::job_lists::JobLists;
 use crate::tui::layout::{LayoutKind, PHASES, ScreenLayout};
 use crate::tui::mouse::{ClickTarget, ClickTargets};
@@ -130,7 +131,7 @@ impl ListView<'_> {
         }
         let filter = text::sanitize_line(self.lists.filter_text());
         if !filter.is_empty() {
-            painter.left(&format!(" {} {} match {filter}", symbols.dot, text::count(shown)), theme.warning);
+            painter.left(&format!(" {} {}", symbols.dot, describe_filter(&filter, Some(shown))), theme.warning);
         }
         let marked = self.count_marked(phase);
         if marked > 0 {
@@ -166,7 +167,7 @@ impl ListView<'_> {
         }
         let filter = text::sanitize_line(self.lists.filter_text());
         if !filter.is_empty() {
-            painter.left(&format!(" {} match {filter}", symbols.dot), theme.warning);
+            painter.left(&format!(" {} {}", symbols.dot, describe_filter(&filter, None)), theme.warning);
         }
     }
 

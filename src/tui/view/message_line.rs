@@ -8,6 +8,7 @@ use ratatui::style::Style;
 use crate::model::{Job, JobState, QueueId, WaitReason};
 use crate::text;
 use crate::tui::action::Action;
+use crate::tui::message::JobsFileError;
 use crate::tui::state::ScreenSettings;
 use crate::tui::status_line::{Severity, StatusText};
 use crate::tui::theme::Appearance;
@@ -21,9 +22,9 @@ pub(super) enum MessageLine<'a> {
     Dialog(DialogLine<'a>),
     /// The last message.
     Status(&'a StatusText),
-    /// `jobs.yaml` has errors.
+    /// `jobs.yaml` has errors or is missing.
     FileErrors {
-        count: usize,
+        error: &'a JobsFileError,
         has_valid_version: bool,
     },
     /// A queue is processing without a worker.
@@ -60,11 +61,14 @@ impl MessageLine<'_> {
                 };
                 painter.left(&text::sanitize_line(&status.text), style);
             }
-            Self::FileErrors { count, has_valid_version } => {
-                let errors = text::count_noun(*count, "error");
+            Self::FileErrors { error, has_valid_version } => {
+                let problem = match error.problem {
+                    JobsFileError::HAS_ERRORS => format!("has {}", text::count_noun(error.errors, "error")),
+                    problem => problem.to_owned(),
+                };
                 let stays = if *has_valid_version { "; the last valid version is used" } else { "" };
                 let edit = settings.keymap.key(Action::Edit);
-                let message = format!("jobs.yaml has {errors}{stays}. Press {edit} to edit it.");
+                let message = format!("jobs.yaml {problem}{stays}. Press {edit} to edit it.");
                 painter.left(symbols.failed, theme.failure).left(" ", Style::new()).left(&message, theme.failure);
             }
             Self::NoWorker(queue) => {

@@ -200,7 +200,7 @@ impl Screen {
     fn draw_file_errors(&mut self, layout: &ScreenLayout, buffer: &mut Buffer) {
         let can_dismiss = self.has_queue();
         if let Some(error) = &self.file.error {
-            let errors = FileErrors { text: &error.text, can_dismiss };
+            let errors = FileErrors { text: &error.text, problem: error.problem, can_dismiss };
             file_errors::draw(&errors, &mut self.file.scroll, &self.settings, layout.body, buffer);
         }
     }
@@ -295,7 +295,7 @@ impl Screen {
         } else if let Some(status) = self.status_line.shown() {
             MessageLine::Status(status)
         } else if let Some(error) = &self.file.error {
-            MessageLine::FileErrors { count: error.errors, has_valid_version: self.has_queue() }
+            MessageLine::FileErrors { error, has_valid_version: self.has_queue() }
         } else if self.has_queue() && self.site.read(|site| self.idle_check(site, now).lacks_worker(self.queue.id())) {
             MessageLine::NoWorker(self.queue.id())
         } else if let Some(hints) = self.first_hints() {

@@ -6,6 +6,7 @@ use ratatui::style::Style;
 
 use crate::model::{QueueId, QueueState, QueueStatus};
 use crate::text;
+use crate::tui::job_filter::describe_filter;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::overview::{Overview, QueueOrder, QueueRow};
 use crate::tui::queue_stats::{QueueStats, SPARKLINE_CELLS};
@@ -95,7 +96,7 @@ impl OverviewContext<'_> {
         painter.left(&text::count(self.idle.site.queues().len()), theme.dim);
         let needle = text::sanitize_line(overview.line.text());
         if !needle.is_empty() {
-            painter.left(&format!(" {} {} match {needle}", symbols.dot, text::count(rows.len())), theme.warning);
+            painter.left(&format!(" {} {}", symbols.dot, describe_filter(&needle, Some(rows.len()))), theme.warning);
         }
         if let Some(order) = overview.order.label() {
             painter.left(&format!(" {} {order}", symbols.dot), theme.dim);

@@ -185,6 +185,18 @@ fn check_warns_of_what_is_missing_on_this_machine() {
         "setlist: warning: q/shell: the shell no-such-shell is not installed",
     ];
     assert_eq!(check.stderr.lines().collect::<Vec<_>>(), warnings);
+    let names = TempSite::with(
+        "queues: {'1': [a], '@last': [a], a/b: [a], a b: [{id: x, run: 'true', confirm: 'yes'}], fine-1: [a]}\n",
+    );
+    let check = names.run(&["check"]);
+    let warnings = [
+        "setlist: warning: the queue \"1\": commands take a number for that of a job; choose another name",
+        "setlist: warning: the queue \"@last\": commands take a name with `@` for a special word, such as `@last`; choose another name",
+        "setlist: warning: the queue \"a/b\": commands take a name with `/` for that of a job; choose another name",
+        "setlist: warning: the queue \"a b\": a name with spaces has to be quoted in commands; choose another name",
+        "setlist: warning: a b/x: `confirm` asks the question \"yes\"; did you mean `confirm: true`?",
+    ];
+    assert_eq!((check.code, check.stderr.lines().collect::<Vec<_>>()), (Some(0), warnings.to_vec()));
     let tag = site.run(&["list", "--tag", "nightly"]);
     assert_eq!(
         (tag.code, tag.stderr.as_str()),

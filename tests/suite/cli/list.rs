@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::temp_site::TempSite;
+use crate::terminal::Terminal;
 
 /// Jobs of every kind.
 const KINDS: &str = "\
@@ -137,4 +138,23 @@ fn jobs_that_change_while_they_are_listed_are_listed_once() {
     let expected: Vec<_> = [(7, true)].into_iter().chain(pending).chain([(14_999, true), (15_000, true)]).collect();
     let differs = listed.iter().zip(&expected).position(|(listed, expected)| listed != expected);
     assert_eq!((listed.len(), differs.map(|nth| listed[nth])), (expected.len(), None));
+}
+
+#[test]
+fn rows_fit_into_a_terminal_and_failures_say_their_exit_code() {
+    let title = "a title that is much longer than what is left of a line of eighty cells";
+    let site = TempSite::with(&format!(
+        "queues: {{q: {{on_failure: continue, jobs: [{{id: bad, run: exit 4}}, {{id: long, title: {title}, run: 'true'}}]}}}}\n"
+    ));
+    site.run(&["process", "--quiet"]);
+    assert!(site.ok(&["list"]).contains("  (exit code 4)\n"), "{}", site.ok(&["list"]));
+    assert!(site.ok(&["list"]).contains(title), "whole in a file: {}", site.ok(&["list"]));
+    for command in ["list", "history"] {
+        let mut terminal = Terminal::open(&site, &[command, "q"]);
+        terminal.child.wait().unwrap();
+        terminal.wait_until("the rows", |_| terminal.raw().contains("q/long"));
+        let raw = terminal.raw();
+        assert!(raw.lines().all(|line| line.trim_end().chars().count() <= 80), "{raw}");
+        assert!(raw.contains("(exit code 4)") || raw.contains("exit code 4"), "{raw}");
+    }
 }

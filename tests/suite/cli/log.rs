@@ -140,6 +140,12 @@ fn omitted_output_is_reported_in_its_place() {
     let whole = site.ok(&["log", "q/a"]);
     let omitted = whole.lines().nth(2).unwrap();
     assert!(omitted.starts_with("[setlist: 102") && omitted.ends_with(" KiB omitted]"), "{omitted}");
+    let said = site.run(&["log", "q/a"]).stderr;
+    assert!(
+        said.starts_with("setlist: q/a: 102") && said.ends_with(" KiB of the output were not kept (`log_limit`)\n"),
+        "{said}"
+    );
+    assert!(site.ok(&["show", "q/a"]).contains(" KiB were not kept (`log_limit`)\n"));
     assert!(whole == fs::read_to_string(folder.join("1.log")).unwrap(), "it is not as in the file");
     let output = site.run(&["log", "q/a", "--stderr"]);
     assert_eq!(output.stdout, "first\n\nlast\n");

@@ -162,6 +162,14 @@ fn the_manual_has_a_page_for_every_command() {
     let page = site.ok(&["man"]);
     assert!(page.starts_with(".ie") && page.contains("A job queue that lives in the terminal"), "{page}");
     assert!(site.ok(&["man", "process"]).contains("\\-\\-dry\\-run"));
+    let retry = site.ok(&["man", "retry"]);
+    assert!(retry.starts_with(".ie") && retry.contains(".TH setlist-retry 1  \"setlist "), "{retry}");
+    assert!(retry.contains("[\\fB\\-\\-input\\fR \\fINAME=VALUE\\fR]"), "{retry}");
+    assert!(retry.contains("\n.SH EXAMPLES\n.nf\n") && retry.contains("\n.SH \"EXIT STATUS\"\n"), "{retry}");
+    for page in [&page, &retry, &site.ok(&["man", "monitoring"])] {
+        let filled = page.split(".fi\n").map(|part| part.split(".nf\n").next().unwrap_or_default());
+        assert!(!filled.collect::<String>().contains('`') && !page.contains("EXTRA"), "{page}");
+    }
     assert_eq!(site.run(&["man", "nothing"]).code, Some(2));
     site.ok(&["man", "--dir", "man1"]);
     let pages = fs::read_dir(site.join("man1")).unwrap().count();

@@ -5,6 +5,23 @@ use setlist::definition;
 use super::*;
 
 #[test]
+fn a_message_is_about_the_part_that_is_wrong() {
+    assert_report(
+        "block_that_is_not_indented",
+        "queues:\n  q:\n    - id: a\n      run: |\n      echo hi\n      echo ho\n",
+    );
+    assert_report("tag_before_a_value", "queues:\n  q:\n    - id: a\n      run: !env FOO\n");
+    assert_report("pattern_with_an_open_bracket", "queues:\n  q:\n    - {id: a, run: b, sources: \"a[\"}\n");
+    assert_report(
+        "item_in_a_block",
+        "queues:\n  q:\n    - id: a\n      for_each: [x, y]\n      run: |\n        echo one\n        echo ${item.customer}\n",
+    );
+    assert_report("secret_of_an_input", "queues:\n  q:\n    inputs: {TOKEN: {secret: true}}\n    jobs: [ls]\n");
+    assert_report("need_of_one_letter", "queues:\n  q:\n    - {id: x, run: a}\n    - {run: b, needs: [z]}\n");
+    assert_report("number_that_is_not_whole", "queues:\n  q:\n    - {run: a, priority: 1.5}\n");
+}
+
+#[test]
 fn unknown_fields() {
     assert_report("typo_in_a_job", "queues:\n  build:\n    jobs:\n      - run: a\n        tiemout: 10m\n");
     assert_report("typo_in_a_queue", "queues:\n  build:\n    paralel: 2\n    jobs: [a]\n");

@@ -160,6 +160,17 @@ fn the_reason_why_the_selected_action_is_unavailable_is_shown_in_full() {
 }
 
 #[test]
+fn the_help_is_wrapped_on_a_narrow_screen() {
+    let mut harness = ScreenHarness::new(vec![queue("build", 1, 0, &[("lint", "Lint")])], 40, 24);
+    let text = harness.keys("?").text();
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let first =
+        lines.iter().position(|line| line.ends_with("process this queue, or")).unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(lines[first + 1], "pause it", "{text}");
+    assert!(!text.contains('…'), "{text}");
+}
+
+#[test]
 fn the_last_help_entry_is_visible_with_its_reason() {
     let mut harness = ScreenHarness::new(vec![queue("build", 2, 0, &[("lint", "Lint")])], 60, 18);
     harness.keys("?");

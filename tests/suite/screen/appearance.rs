@@ -163,7 +163,13 @@ fn file_errors_at_80_by_24() {
     let mut harness = busy_site(80, 24, colourful());
     let text = "error: unknown field `paralel`\n --> jobs.yaml:3:5\n  |\n3 |     paralel: 2\n  |     ^^^^^^^\n  |\n  = note: in \
                 queues.build.paralel\n  = help: did you mean `parallel`?";
-    harness.send(Message::FileRead(Err(JobsFileError { text: text.to_owned(), errors: 1, line: Some(3), file: None })));
+    harness.send(Message::FileRead(Err(JobsFileError {
+        problem: JobsFileError::HAS_ERRORS,
+        text: text.to_owned(),
+        errors: 1,
+        line: Some(3),
+        file: None,
+    })));
     snapshot!("80x24-broken-file", harness.text());
     let buffer = harness.buffer();
     let red: String = buffer.content.iter().filter(|cell| cell.fg == Color::LightRed).map(Cell::symbol).collect();

@@ -129,7 +129,7 @@ fn a_retry_shows_its_attempts() {
     harness.execute_elsewhere(&[Command::Add { queue: "build".into(), jobs: vec![Arc::new(definition)] }]);
     harness.process("build");
     harness.run("build", 2, failed("exit code 7"));
-    assert_details(&mut harness, &["pending: retry 2/4 in 1s, attempt 1 of 4"]);
+    assert_details(&mut harness, &["pending: attempt 2/4 in 1s"]);
     assert_details(&mut harness, &["waited 0ms ▸ ran 2.0s ▸ failed   ▸ retry"]);
     harness.execute_elsewhere(&[Command::Cancel { job: JobId(1), stop: StopSignal::Terminate }]);
     assert_details(&mut harness, &["waited 0ms ▸ ran 2.0s ▸ failed   ▸ cancelled"]);

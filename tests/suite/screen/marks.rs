@@ -163,8 +163,9 @@ fn lists_are_sorted_and_filtered_by_failure() {
     }
     harness.keys("cccF");
     assert_eq!(harness.listed_jobs(Phase::Finished), ["lint"]);
-    assert!(harness.text().contains("1 match state:failed,interrupted"), "{}", harness.text());
+    assert!(harness.text().contains("Finished 3 · failures only "), "{}", harness.text());
     harness.keys("/ li<Enter>");
+    assert!(harness.text().contains("Finished 3 · failures only, 1 matches \"li\""), "{}", harness.text());
     assert_eq!(harness.listed_jobs(Phase::Finished), ["lint"]);
     harness.keys("F");
     assert_eq!(harness.screen.lists().filter_text(), "li");

@@ -81,7 +81,7 @@ fn a_queue_is_found_by_a_part_of_its_name() {
     let mut harness = harness(120, 40);
     harness.keys("<Esc>Bngt");
     let text = harness.text();
-    assert!(text.contains("1 match ngt") && text.contains("nightly"), "{text}");
+    assert!(text.contains("1 matches \"ngt\"") && text.contains("nightly"), "{text}");
     harness.keys("<Enter>");
     assert_eq!(harness.screen.queue().id().as_str(), "nightly");
     harness.keys("b/zzz");

@@ -25,9 +25,9 @@ fn each_change_is_a_line_and_nothing_is_drawn() {
     let mut terminal = Terminal::open(&site, &["--plain"]);
     wait_for(&terminal, "Setlist, a line for each change. ? lists the keys, q quits.\r\n");
     wait_for(&terminal, "Queue q, idle.\r\n");
-    wait_for(&terminal, "pending 1 of 2: First, pending (process).\r\n");
+    wait_for(&terminal, "pending 1 of 2: First, pending.\r\n");
     terminal.keys("j");
-    wait_for(&terminal, "pending 2 of 2: Second, pending (process).\r\n");
+    wait_for(&terminal, "pending 2 of 2: Second, pending.\r\n");
     terminal.keys("k");
     terminal.keys("p");
     for line in
@@ -37,7 +37,7 @@ fn each_change_is_a_line_and_nothing_is_drawn() {
     }
     wait_for(&terminal, ": exit code 3.\r\n");
     terminal.keys("]");
-    wait_for(&terminal, "Queue other, idle.\r\npending 1 of 1: Third, pending (process).\r\n");
+    wait_for(&terminal, "Queue other, idle.\r\npending 1 of 1: Third, pending.\r\n");
     terminal.keys("q");
     assert_eq!(terminal.child.wait().unwrap().exit_code(), 0);
     let raw = terminal.raw();
