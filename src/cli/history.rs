@@ -63,6 +63,9 @@ const COLUMNS: [&str; 19] = [
     "machine",
 ];
 
+/// On narrower terminals, there is no column for the processor time.
+const WIDE_TERMINAL: usize = 100;
+
 /// Prints the runs of jobs.
 pub(super) fn history(mut site: OpenSite, args: &HistoryArgs) -> Result<ExitStatus, CliError> {
     let state = site.state_for(&args.names, &args.filter)?;
@@ -116,14 +119,18 @@ fn print_table(
     };
     writeln!(out, "{gap}{}  {}", job.id, text::sanitize_line(&job.path()))?;
     let terminal = safe_output::stdout_width();
+    let is_narrow = terminal.is_some_and(|width| width < WIDE_TERMINAL);
+    // What is left of a narrow terminal is for the result.
+    let usage_cells = |cpu: &str, memory: &str| {
+        if is_narrow { format!("{:>9}", memory.replace("at most ", "≤")) } else { format!("{cpu:>8}  {memory:>15}") }
+    };
     let header = format!(
-        "{:>5}  {:<19}  {:<11}  {:>8}  {:>8}  {:>15}  {}RESULT",
+        "{:>5}  {:<19}  {:<11}  {:>8}  {}  {}RESULT",
         "RUN",
         "STARTED",
         "OUTCOME",
         "TOOK",
-        "CPU",
-        "MEMORY",
+        usage_cells("CPU", "MEMORY"),
         machine_cell("MACHINE")
     );
     writeln!(out, "{}", safe_output::fit_line(&header, terminal))?;
@@ -140,8 +147,9 @@ fn print_table(
         let (started, took) = (local_time(run.started), text::duration(took));
         let result = text::sanitize_line(&result_text(end));
         let line = format!(
-            "{:>5}  {started:<19}  {outcome:<11}  {took:>8}  {cpu:>8}  {memory:>15}  {}{result}{mark}",
+            "{:>5}  {started:<19}  {outcome:<11}  {took:>8}  {}  {}{result}{mark}",
             run.attempt,
+            usage_cells(&cpu, &memory),
             machine_cell(machines.get(&run.worker).map_or("", String::as_str))
         );
         writeln!(out, "{}", safe_output::fit_line(line.trim_end(), terminal))?;

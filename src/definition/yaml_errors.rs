@@ -153,7 +153,8 @@ fn unindented_block(source: &Source<'_>, at: usize) -> Option<Range<usize>> {
         let line = &before[start..];
         let below = source.text[end..].lines().find(|line| !line.trim().is_empty())?;
         let mark = line.trim_end_matches(['-', '+']);
-        if [": |", ": >", "- |", "- >"].iter().any(|end| mark.ends_with(end)) && indent_of(below) <= indent_of(line) {
+        let is_block = mark.strip_suffix(['|', '>']).is_some_and(|key| key.trim_end().ends_with([':', '-']));
+        if is_block && indent_of(below) <= indent_of(line) {
             let at = start + mark.len() - 1;
             return Some(at..at + 1);
         }

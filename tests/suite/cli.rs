@@ -561,7 +561,7 @@ fn retry_and_cancel_continue_after_a_refusal() {
     // One is refused since it runs; the other one runs all the same.
     let output = site.run(&["retry", "q/a", "q/b"]);
     assert_eq!((output.code, output.stderr.lines().count()), (Some(2), 1), "{output:?}");
-    assert!(output.stderr.starts_with("setlist: q/a: "), "{output:?}");
+    assert!(output.stderr.starts_with("setlist: q/a is running"), "{output:?}");
     assert!(output.stdout.contains("q/b  will run"), "{output:?}");
     assert!(site.ok(&["cancel", "q/a"]).contains("stopping"));
     site.wait_until("q/b", |job| job["outcome"] == json!("succeeded"));

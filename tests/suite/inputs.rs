@@ -60,7 +60,7 @@ fn wrong_values_are_refused_before_anything_starts() {
         "setlist: there is no input \"versoin\"; did you mean \"version\"?\n"
     );
     let known = refused(&["retry", "deploy/tell", "--input", "zzzzzz=1"]);
-    assert_eq!(known, "setlist: there is no input \"zzzzzz\"; the inputs are env, version\n");
+    assert_eq!(known, "setlist: there is no input \"zzzzzz\"; the inputs are dry-run, env, version\n");
     assert!(refused(&["retry", "deploy/tell"]).starts_with("setlist: deploy needs a value"));
     assert!(refused(&["process", "--input", "version"]).contains("expected NAME=VALUE"));
     assert!(refused(&["process", "--inputs", "missing.yaml"]).contains("does not exist"));

@@ -144,12 +144,11 @@ fn draw_item(
         .left(if selected { appearance.symbols.cursor } else { " " }, over(appearance.theme.active))
         .left(" ", over(Style::new()));
     painter.fixed_width(&item.keys(keymap), KEYS_WIDTH, over(keys_style));
-    let help = help_text(item, context);
-    let Some(reason) = reason else {
-        let help = match help_lines(item, context, usize::from(area.width)).into_iter().next() {
-            Some(first) if least == usize::MAX => first,
-            _ => help,
-        };
+    let is_wrapped = least == usize::MAX;
+    let mut lines = help_lines(item, context, usize::from(area.width)).into_iter();
+    let help = lines.next().filter(|_| is_wrapped).unwrap_or_else(|| help_text(item, context));
+    // The rest of a wrapped description follows it.
+    let Some(reason) = reason.filter(|_| !is_wrapped || lines.next().is_none()) else {
         painter.left(&help, over(help_style));
         return;
     };

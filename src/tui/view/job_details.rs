@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Call, Job, JobState, Program, RunId, SiteState, SlowRun, Value};
+use crate::model::{Call, Job, JobState, Phase, Program, RunId, SiteState, SlowRun, Value};
 use crate::text;
 use crate::tui::action::Action;
 use crate::tui::details_pane::RunHistory;

@@ -56,9 +56,9 @@ fn one_refusal_leaves_the_others_alone() {
     site.wait_until("q/long", |job| job["state"] == json!("running"));
     let output = site.run(&["remove", "q/long", "q/next"]);
     assert_eq!((output.code, &output.stdout[..]), (Some(2), "#2  q/next  removed\n"));
-    assert_eq!(output.stderr, "setlist: q/long: #1 is running: cancel it first\n");
+    assert_eq!(output.stderr, "setlist: q/long is running: cancel it first\n");
     let reset = site.run(&["reset", "q/long"]);
-    assert!(reset.stderr.contains("#1 is running: it can be reset when it has finished"), "{reset:?}");
+    assert!(reset.stderr.contains("q/long is running: it can be reset when it has finished"), "{reset:?}");
     site.ok(&["cancel", "long", "--kill"]);
     site.wait_until("q/long", |job| job["outcome"] == json!("cancelled"));
 }

@@ -1,6 +1,7 @@
 //! `setlist help WORD`: topics, commands, fields, and other words for these.
 
 use crate::temp_site::TempSite;
+use crate::terminal::Terminal;
 
 #[test]
 fn every_field_of_the_file_is_explained() {
@@ -63,5 +64,20 @@ fn the_end_of_help_is_wrapped_once() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn topics_are_filled_to_the_width_of_a_terminal() {
+    let site = TempSite::empty();
+    for topic in ["monitoring", "conditions", "filters"] {
+        let mut terminal = Terminal::open(&site, &["help", topic]);
+        terminal.child.wait().unwrap();
+        terminal.wait_until("all of it", |_| terminal.raw().lines().count() > 20);
+        let raw = terminal.raw();
+        // Examples keep their lines.
+        let filled = raw.lines().map(str::trim_end).filter(|line| !line.starts_with("    "));
+        let long: Vec<&str> = filled.filter(|line| line.chars().count() > 80).collect();
+        assert!(long.is_empty(), "{topic}: {long:?}");
     }
 }

@@ -183,3 +183,17 @@ fn deleted_output_is_reported_with_its_date() {
     assert_eq!(output(&["log", "1", "-t"]), (format!("{:<30}{line}", "-"), String::new()));
     assert_eq!(output(&["log", "1", "--stderr", "-t"]), (String::new(), format!("setlist: {line}")));
 }
+
+#[test]
+fn a_word_says_that_there_is_nothing_to_print() {
+    let site = TempSite::with("queues: {q: [{id: a, run: echo same}]}\n");
+    site.ok(&["process", "--quiet"]);
+    let followed = site.run(&["log", "-f", "q"]);
+    let said = "setlist: q: nothing is running; `setlist log q` prints the output of all its jobs\n";
+    assert_eq!((followed.code, &*followed.stdout, &*followed.stderr), (Some(0), "", said));
+    site.ok(&["retry", "q/a"]);
+    site.ok(&["wait", "q/a"]);
+    let compared = site.run(&["log", "--diff", "q/a"]);
+    let said = "setlist: q/a: the output of run 2 is the same as that of run 1\n";
+    assert_eq!((compared.code, &*compared.stdout, &*compared.stderr), (Some(0), "", said));
+}

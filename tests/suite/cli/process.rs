@@ -109,3 +109,13 @@ fn jobs_that_the_worker_of_a_schedule_runs_are_reported_and_counted() {
         assert_eq!(site.job("q/a")["run_count"], nth);
     }
 }
+
+#[test]
+fn a_preview_says_how_a_needed_job_must_end() {
+    let site = TempSite::with(
+        "queues: {q: [{id: a, run: 'true'}, {id: b, run: 'true', needs: a}, {id: c, run: 'true', needs: {job: a, on: failure}}, {id: d, run: 'true', needs: {job: a, on: finish}}]}\n",
+    );
+    let preview = site.ok(&["process", "--dry-run"]);
+    let reasons: Vec<&str> = preview.lines().filter_map(|line| line.split_once("  (").map(|(_, why)| why)).collect();
+    assert_eq!(reasons, ["needs a)", "needs a, which must fail)", "needs a, which must finish)"], "{preview}");
+}

@@ -80,7 +80,7 @@ fn a_list_has_a_column_of_values_where_they_differ() {
     let list = site.ok(&["list", "sweep"]);
     let line = list.lines().find(|line| line.contains("train-0-01-2")).unwrap();
     assert!(line.ends_with("  9e-2      rate 0.01"), "{list}");
-    assert!(list.lines().any(|line| line.ends_with("            rate oops")), "{list}");
+    assert!(list.lines().any(|line| line.ends_with("            rate oops  (exit code 1)")), "{list}");
     // The last lines of unrelated jobs are not results.
     let site = TempSite::with("queues: {q: ['echo Finished in 3 s', 'echo all is well', 'echo 7']}\n");
     site.ok(&["process"]);

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::temp_site::TempSite;
+use crate::terminal::Terminal;
 
 #[test]
 fn a_command_runs_at_once_in_the_background() {
@@ -110,4 +111,31 @@ fn a_program_that_cannot_start_says_why() {
     assert_eq!(site.run(&["process"]).code, Some(1));
     assert!(site.job("q/gone")["error"].as_str().unwrap().to_lowercase().contains("no such file"));
     assert!(site.job("q/plain")["error"].as_str().unwrap().to_lowercase().contains("permission denied"));
+}
+
+#[test]
+fn an_interrupted_follower_says_that_the_job_keeps_running() {
+    let site = TempSite::with("queues: {}\n");
+    let mut terminal =
+        Terminal::open(&site, &["run", "--follow", "sh", "-c", "echo begun; until [ -e go ]; do sleep 0.01; done"]);
+    terminal.wait_for_text("begun");
+    terminal.keys("\x03");
+    terminal.wait_until("what it says", |_| {
+        terminal.raw().contains("#1 keeps running: `setlist log -f 1` follows it, `setlist cancel 1` stops it")
+    });
+    terminal.child.wait().unwrap();
+    assert_eq!(site.job("1")["state"], json!("running"));
+    site.write("go", "");
+    site.ok(&["wait", "1"]);
+}
+
+#[test]
+fn a_refusal_names_its_job_once() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'true'}]}\n");
+    site.ok(&["run", "--wait", "true"]);
+    site.ok(&["process", "--quiet"]);
+    for (job, path) in [("#2", "adhoc/#2"), ("q/a", "q/a")] {
+        let refused = site.run(&["cancel", job]);
+        assert_eq!(refused.stderr, format!("setlist: {path} is finished: there is nothing to cancel\n"));
+    }
 }
