@@ -132,6 +132,9 @@ fn matches(job: &Job, options: &ListArgs, since: Option<DateTime<Utc>>) -> bool 
     state && since.is_none_or(|since| latest >= since)
 }
 
+/// The width of a whole time.
+const TIME_WIDTH: usize = 19;
+
 /// The widths of the columns of a list. On a terminal they are limited; elsewhere nothing is truncated.
 #[derive(Default)]
 struct ListColumns {
@@ -143,6 +146,18 @@ struct ListColumns {
     max_failure: usize,
     /// The width of the terminal.
     terminal: Option<usize>,
+}
+
+impl ListColumns {
+    /// Whether the terminal has no room for whole times and titles.
+    fn is_narrow(&self) -> bool {
+        self.max_time < TIME_WIDTH
+    }
+
+    /// The width of the column of times.
+    fn time(&self) -> usize {
+        self.max_time.min(TIME_WIDTH)
+    }
 }
 
 /// What the widths depend on, of the jobs until now.
@@ -157,6 +172,8 @@ impl ColumnFit {
     const MIN_PATH: usize = 24;
     /// On narrower terminals, the names take no more room than they need.
     const WIDE_TERMINAL: usize = 100;
+    const MAX_NARROW_PATH: usize = 18;
+    const NARROW_TIME: usize = 14;
 
     fn add(&mut self, job: &Job) {
         self.path = self.path.max(text::width(&text::sanitize_line(&job.path()))).max("NAME".len());
@@ -173,8 +190,8 @@ impl ColumnFit {
         let terminal = safe_output::stdout_width();
         match terminal {
             Some(width) if width < Self::WIDE_TERMINAL => ListColumns {
-                path: path.min(Self::MIN_PATH),
-                max_time: 19,
+                path: path.min(Self::MAX_NARROW_PATH),
+                max_time: Self::NARROW_TIME,
                 value: value.min(12),
                 max_failure: 60,
                 terminal,
@@ -195,7 +212,8 @@ fn print_list_header(out: &mut impl Write, columns: &ListColumns) -> Result<(), 
     let name = text::pad("NAME", columns.path, text::ELLIPSIS);
     let value =
         if columns.value > 0 { text::pad("VALUE", columns.value, text::ELLIPSIS) + "  " } else { String::new() };
-    let header = format!("{:>6}  {name}  {:<11}  {:<19}  {:>7}  {value}TITLE", "JOB", "STATE", "TIME", "TOOK");
+    let width = columns.time();
+    let header = format!("{:>6}  {name}  {:<11}  {:<width$}  {:>7}  {value}TITLE", "JOB", "STATE", "TIME", "TOOK");
     Ok(writeln!(out, "{}", safe_output::fit_line(&header, columns.terminal))?)
 }
 
@@ -219,7 +237,8 @@ fn print_row(
     let state = job.outcome().map_or(job.phase().as_str(), Outcome::as_str);
     let when = match (waiting, job.failure()) {
         _ if overdue.is_some() => {
-            overdue.map(|overdue| format!("overdue {}", short_time(overdue.expected))).unwrap_or_default()
+            let since = overdue.filter(|_| !columns.is_narrow()).map(|overdue| short_time(overdue.expected));
+            format!("overdue {}", since.unwrap_or_default())
         }
         (None, _) if job.stalled_since().is_some() => status_check::stalled_text(job, now).unwrap_or_default(),
         // A failed job that stopped its queue is pending again.
@@ -229,24 +248,30 @@ fn print_row(
         (Some(waiting), _) => {
             text::fit(&text::sanitize_line(&waiting.describe(now)), columns.max_time, text::ELLIPSIS).into_owned()
         }
-        (None, _) => listed_time(job).map(local_time).unwrap_or_default(),
+        (None, _) => {
+            let shown = if columns.is_narrow() { short_time } else { local_time };
+            listed_time(job).map(shown).unwrap_or_default()
+        }
     };
+    let when_width = columns.time();
     let took = job.result_run().and_then(Run::duration).map(text::duration).unwrap_or_default();
     let (id, path) = (job.id.to_string(), text::sanitize_line(&job.path()));
     let label = text::sanitize_line(&job.display_title());
     // A job that was added since the columns were fitted may be wider.
     let width = if columns.max_time == usize::MAX { columns.path.max(text::width(&path)) } else { columns.path };
     let path = text::pad(&path, width, text::ELLIPSIS);
-    let mut line = format!("{id:>6}  {path}  {state:<11}  {when:<19}  {took:>7}  ");
+    let mut line = format!("{id:>6}  {path}  {state:<11}  {when:<when_width$}  {took:>7}  ");
     if columns.value > 0 {
         line += &text::pad(&job.result_line(), columns.value, text::ELLIPSIS);
         line += "  ";
     }
-    line += &label;
     let end = job.result_run().and_then(|run| run.end.as_ref());
     if let Some(failure) = end.and_then(RunEnd::failure_line).filter(|failure| *failure != when) {
         let failure = text::fit(&text::sanitize_line(&failure), columns.max_failure, text::ELLIPSIS).into_owned();
-        line += &format!("  ({failure})");
+        // Where there is little room, the failure says more than the title.
+        line += &if columns.is_narrow() { format!("({failure})  {label}") } else { format!("{label}  ({failure})") };
+    } else {
+        line += &label;
     }
     Ok(writeln!(out, "{}", safe_output::fit_line(&line, columns.terminal))?)
 }

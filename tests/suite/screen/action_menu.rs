@@ -167,7 +167,8 @@ fn the_help_is_wrapped_on_a_narrow_screen() {
     let first =
         lines.iter().position(|line| line.ends_with("process this queue, or")).unwrap_or_else(|| panic!("{text}"));
     assert_eq!(lines[first + 1], "pause it", "{text}");
-    assert!(!text.contains('…'), "{text}");
+    // The last line is that of the keys.
+    assert!(!lines[..lines.len() - 1].iter().any(|line| line.contains('…')), "{text}");
 }
 
 #[test]
