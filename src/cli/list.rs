@@ -269,7 +269,9 @@ fn print_row(
     if let Some(failure) = end.and_then(RunEnd::failure_line).filter(|failure| *failure != when) {
         let failure = text::fit(&text::sanitize_line(&failure), columns.max_failure, text::ELLIPSIS).into_owned();
         // Where there is little room, the failure says more than the title.
-        line += &if columns.is_narrow() { format!("({failure})  {label}") } else { format!("{label}  ({failure})") };
+        let described =
+            if columns.is_narrow() { format!("({failure})  {label}") } else { format!("{label}  ({failure})") };
+        line += &described;
     } else {
         line += &label;
     }

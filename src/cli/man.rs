@@ -114,7 +114,7 @@ fn synopsis(command: &Command) -> String {
             (None, None) => None,
         };
         let values = if takes_values && !names.is_empty() {
-            names.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" ")
+            names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         } else if argument.is_positional() {
             argument.get_id().as_str().to_uppercase()
         } else {
@@ -175,14 +175,14 @@ fn bold_names(page: &str) -> String {
     let mut result = String::with_capacity(page.len());
     for line in page.lines() {
         let parts: Vec<&str> = line.split('`').collect();
-        if line.starts_with('.') || parts.len() % 2 == 0 {
+        if line.starts_with('.') || parts.len().is_multiple_of(2) {
             result += line;
         } else {
             for (nth, part) in parts.iter().enumerate() {
                 result += part;
                 result += match nth {
                     _ if nth + 1 == parts.len() => "",
-                    _ if nth % 2 == 0 => "\\fB",
+                    _ if nth.is_multiple_of(2) => "\\fB",
                     _ => "\\fR",
                 };
             }
@@ -195,10 +195,10 @@ fn bold_names(page: &str) -> String {
 /// Text in which what is in backticks is bold.
 fn inline(text: &str) -> Vec<Inline> {
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return vec![roman(text)];
     }
-    parts.iter().enumerate().map(|(nth, part)| if nth % 2 == 0 { roman(*part) } else { bold(*part) }).collect()
+    parts.iter().enumerate().map(|(nth, part)| if nth.is_multiple_of(2) { roman(*part) } else { bold(*part) }).collect()
 }
 
 /// The manual page of a help topic.

@@ -54,14 +54,16 @@ fn print_queues(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> 
     let header = text::pad("QUEUE", width, text::ELLIPSIS);
     let is_seen = |outcome: &&str| active.iter().any(|queue| queue.runs.contains_key(outcome));
     let others: Vec<&str> = ["cancelled", "skipped", "running"].into_iter().filter(is_seen).collect();
-    let titles: String = others.iter().map(|outcome| format!("  {:>9}", outcome.to_uppercase())).collect();
+    let titles: Vec<String> = others.iter().map(|outcome| format!("  {:>9}", outcome.to_uppercase())).collect();
+    let titles = titles.concat();
     writeln!(out, "\n{header}    RUNS  SUCCEEDED  FAILED{titles}  PENDING  RUN TIME")?;
     for queue in &active {
         let name = text::pad(&text::sanitize_line(queue.id.as_str()), width, text::ELLIPSIS);
         let count = |outcome: &str| queue.runs.get(outcome).copied().unwrap_or_default();
         let failed = count("failed") + count("interrupted");
         let (runs, succeeded): (u64, u64) = (queue.runs.values().sum(), count("succeeded"));
-        let others: String = others.iter().map(|outcome| format!("  {:>9}", count(outcome))).collect();
+        let others: Vec<String> = others.iter().map(|outcome| format!("  {:>9}", count(outcome))).collect();
+        let others = others.concat();
         let (pending, busy) = (queue.pending, text::duration(queue.busy));
         writeln!(out, "{name}  {runs:>6}  {succeeded:>9}  {failed:>6}{others}  {pending:>7}  {busy:>8}")?;
     }
