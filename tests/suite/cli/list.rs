@@ -144,7 +144,7 @@ fn jobs_that_change_while_they_are_listed_are_listed_once() {
 fn rows_fit_into_a_terminal_and_failures_say_their_exit_code() {
     let title = "a title that is much longer than what is left of a line of eighty cells";
     let site = TempSite::with(&format!(
-        "queues: {{q: {{on_failure: continue, jobs: [{{id: bad, run: exit 4}}, {{id: bad-with-a-long-name-too, run: exit 4}, {id: long, title: {title}, run: 'true'}}]}}}}\n"
+        "queues: {{q: {{on_failure: continue, jobs: [{{id: bad, run: exit 4}}, {{id: bad-with-a-long-name-too, run: exit 4}}, {{id: long, title: {title}, run: 'true'}}]}}}}\n"
     ));
     site.run(&["process", "--quiet"]);
     assert!(site.ok(&["list"]).contains("  (exit code 4)\n"), "{}", site.ok(&["list"]));
