@@ -88,8 +88,8 @@ const FAILING_JOBS: &[FailingJob] = &[
         "hostname nowhere",
     ),
     ("run: ./curl -s http://nowhere.invalid/", "name_not_resolved", "network name not resolved"),
-    ("run: ./curl -s http://nowhere.invalid/ || exit 6", "exited", "last error"),
-    ("{run: 'exec ./curl', shell: bash}", "exited", "last error"),
+    ("run: ./curl -s http://nowhere.invalid/ || exit 6", "exited", "no error message"),
+    ("{run: 'exec ./curl', shell: bash}", "exited", "no error message"),
     (prints!(1, "cat: locked/key: Permission denied"), "permission_denied", "cat: locked/key: Permission denied"),
     // Otherwise there is the program's own last line.
     ("run: 'echo first >&2; echo cannot open the door >&2; echo out; exit 3'", "exited", "cannot open the door"),
