@@ -1,5 +1,6 @@
 //! Sites written by older versions, and by this one. Never change the files in `frozen`: they have to stay readable.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
@@ -259,7 +260,7 @@ fn the_tables_of_a_server_are_upgraded_and_those_of_a_newer_version_refused() {
         (job.id, job.queue, job.position) = (JobId(id), "build".into(), i64::try_from(id).unwrap());
         (job.state, job.needs) = (state, needs.into());
         let body = serde_json::to_string(&job).unwrap();
-        rows.push_str(&format!("INSERT INTO setlist.jobs VALUES (1, {id}, '\"build\"', {removed}, 0, '{body}');"));
+        write!(rows, "INSERT INTO setlist.jobs VALUES (1, {id}, '\"build\"', {removed}, 0, '{body}');").unwrap();
     }
     client.batch_execute(&rows).unwrap();
     let url = format!("postgres://setlist@127.0.0.1:{}/postgres?site=app&sslmode=disable", server.port);
