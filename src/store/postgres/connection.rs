@@ -74,6 +74,7 @@ enum Attempt {
 }
 
 /// How a commit ended whose answer was an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Commit {
     Done,
     NotDone,
@@ -202,14 +203,22 @@ impl PostgresStore {
         }
         let payload = literal(&format!("{seq} {}", self.client));
         // Within the transaction, the notification would take a lock of the whole database.
-        let sql = format!("{rows}{token} COMMIT; NOTIFY setlist_{site}, {payload}");
+        let notify = format!("NOTIFY setlist_{site}, {payload}");
+        let sql = format!("{rows}{token} COMMIT; {notify}");
         crash::point("commit");
         match self.session.run(&sql) {
             Ok(_) => {
                 crash::point("committed");
                 Ok(Commit::Done)
             }
-            Err(error) => self.check_commit(number).unwrap_or(Err(error)),
+            Err(error) => {
+                let commit = self.check_commit(number).unwrap_or(Err(error))?;
+                if commit == Commit::Done {
+                    // The server may have been stopped before it. If that fails too, others find the change when they look.
+                    let _ = self.session.run_again(&notify);
+                }
+                Ok(commit)
+            }
         }
     }
 

@@ -13,7 +13,9 @@ impl EventLoop {
     /// Sleeps until a message arrives or there is something to do.
     pub(super) fn sleep(&mut self, store: &mut dyn Store) {
         let limit = self.sleep_limit();
-        if !cfg!(debug_assertions) || !self.expects_notification(store) || limit < NOTIFICATION_TIMEOUT {
+        // A notification of a server is late while a connection that has fallen silent is not given up.
+        let is_checked = cfg!(debug_assertions) && self.lease.is_none();
+        if !is_checked || !self.expects_notification(store) || limit < NOTIFICATION_TIMEOUT {
             self.wait_for_messages(limit);
             return;
         }
