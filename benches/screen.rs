@@ -97,7 +97,8 @@ fn bytes_of_a_busy_screen() -> Result {
         Command::new(SETLIST).args(["process", "q"]).current_dir(folder.path()).stdout(Stdio::null()).spawn()?;
     let worker = ForegroundWorker(worker);
     let mut screen = ScreenProcess::open(folder.path())?;
-    screen.wait_for_text("Output · Flood 1")?;
+    // The screen follows the job that has started last.
+    screen.wait_for_text("Output · Flood 4")?;
     screen.wait_for_text("a flood prints")?;
     for (what, keys) in [("output of one", ""), ("tiles of four", "T")] {
         screen.keys.write_all(keys.as_bytes())?;
@@ -142,10 +143,11 @@ fn key_to_frame(name: &str, run: &str) -> Result {
         thread::sleep(KEY_INTERVAL);
     }
     let mut screen = ScreenProcess::open(folder.path())?;
-    screen.wait_for_text("Output · Flood 1")?;
+    // The screen follows the job that has started last.
+    screen.wait_for_text("Output · Flood 4")?;
     let (median, p99) = screen.key_latency(|nth| match nth % 2 {
-        0 => (b"j", "Output · Flood 2"),
-        _ => (b"k", "Output · Flood 1"),
+        0 => (b"k", "Output · Flood 3"),
+        _ => (b"j", "Output · Flood 4"),
     })?;
     println!("{name:<8} 100000 jobs, four times `{run}`: key to frame {median:.1} ms, p99 {p99:.1} ms   (at most 16)");
     drop(screen);
