@@ -141,6 +141,7 @@ fn copy_of_kept_site() -> Result<TempDir> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let copy = format!("cp -R '{}/.' '{}'", kept.display(), folder.path().display());
     run(&mut sh(&copy))?;
+    run(setlist(folder.path()).args(["adopt", "--yes"]))?;
     Ok(folder)
 }
 

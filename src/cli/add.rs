@@ -51,8 +51,9 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     }
     let added: Vec<JobId> =
         if options.save { save_jobs(&mut site, &queue, &jobs)? } else { add_or_find(&mut site, &queue, jobs)? };
+    let queues = site.store.queues()?;
     // A job that was found by its key is in another queue.
-    if is_new && site.store.queues()?.iter().any(|known| known.id == queue) {
+    if is_new && queues.iter().any(|known| known.id == queue) {
         let hint = suggestion(&options.queue, &known).unwrap_or_default();
         warn(&text::sanitize_line(&format!("created the queue {queue}{hint}")));
     }
@@ -62,7 +63,7 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
         site.execute(commands)?;
     }
     let is_processing = |known: &QueueInfo| known.id == queue && known.mode == QueueMode::Processing;
-    let needs_worker = now || site.store.queues()?.iter().any(is_processing);
+    let needs_worker = now || queues.iter().any(is_processing);
     let worker = if needs_worker { site.ensure_worker() } else { Ok(()) };
     // Printed last: a closed pipe must not keep the jobs from running.
     let mut out = BufWriter::new(safe_output::stdout());

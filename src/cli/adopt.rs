@@ -36,12 +36,13 @@ pub(super) fn adopt(args: &SiteArgs, fresh: bool, yes: bool) -> Result<ExitStatu
         return start_afresh(&dir, &file);
     }
     let is_own = dir.check_ownership(false).is_ok() && dir.recorded_file().is_none_or(|recorded| recorded == file);
-    if is_own && site::open_store_to_read(&dir).and_then(|mut store| store.load()).is_ok() {
+    let held = site::open_store_to_read(&dir).and_then(|mut store| store.load());
+    if is_own && held.is_ok() {
         warn(&format!("{} was made here: nothing to adopt", dir.path().display()));
         return Ok(ExitStatus::Success);
     }
     refuse_live_workers(&dir)?;
-    match site::open_store_to_read(&dir).and_then(|mut store| store.load()) {
+    match held {
         Ok(held) => show(&held, &file)?,
         Err(
             error @ (StoreError::Unreadable { .. } | StoreError::MissingChanges { .. } | StoreError::Database { .. }),

@@ -78,7 +78,7 @@ impl Screen {
                 effects.push(Effect::submit(Submission::new(commands, Intent::Reload, self.is_any_queue_processing())));
             }
             Message::FileRead(Err(error)) => {
-                // What it says about an earlier version of the file is no longer so.
+                // It may be about an earlier version of the file.
                 self.status_line.clear_unless_error();
                 self.file.error = Some(error);
                 self.file.hidden = false;
@@ -198,8 +198,8 @@ impl Screen {
         effects
     }
 
-    /// Removes a status text that says that a queue is being processed or paused, or that a job is being stopped, once
-    /// that is no longer so.
+    /// Removes a status text that says that a queue is being processed or paused, or that a job is being stopped, when that
+    /// ends.
     fn clear_outdated_status(&mut self, event: &Event) {
         match event {
             Event::ModeChanged { queue, mode } => self.status_line.clear_about(queue, *mode),

@@ -35,7 +35,7 @@ pub(super) struct KnownPart {
     pub(super) state: SiteState,
     /// The known jobs that are stored, with the counts of their needs.
     stored: HashMap<JobId, NeedCounts>,
-    /// Numbers of which there is no job.
+    /// Numbers that no job has.
     absent: HashSet<JobId>,
     /// The totals of the queues as they are stored.
     pub(super) stored_totals: TotalsByQueue,
@@ -201,7 +201,7 @@ impl KnownPart {
         self.rest.get(queue).copied().unwrap_or_default()
     }
 
-    /// The totals of the jobs of all queues that are not known.
+    /// Whether a job that is not known waits for a time.
     pub(super) fn any_scheduled(&self) -> bool {
         self.rest.values().any(|totals| totals.scheduled > 0)
     }

@@ -44,6 +44,12 @@ impl PartialSite<'_> {
         keys.filter(|key| key.as_ref().map_or(true, |(.., id)| !known.is_stored(*id))).collect()
     }
 
+    /// The condition that leaves out known jobs, if there are any.
+    fn except_known(&self) -> String {
+        let known = id_list(self.known().stored_ids());
+        if known.is_empty() { known } else { format!("AND id NOT IN ({known})") }
+    }
+
     /// The ids of these jobs together with those of known jobs, in order.
     fn merged(&self, mut unknown: Vec<OrderKey>, add: impl FnOnce(&SiteState, &mut Vec<OrderKey>)) -> Vec<JobId> {
         add(&self.known().state, &mut unknown);
@@ -273,8 +279,7 @@ impl StateReader for PartialSite<'_> {
         let mut due = self.ask(|state| StateReader::next_due_time(state, queue, requested_only))?;
         if self.known().rest(queue).scheduled > 0 {
             let codes = if requested_only { "6" } else { "6, 7" };
-            let stored = self.known().stored_ids().map(|id| id.0.to_string()).collect::<Vec<_>>().join(", ");
-            let unknown = if stored.is_empty() { String::new() } else { format!("AND id NOT IN ({stored})") };
+            let unknown = self.except_known();
             let sql = format!(
                 "SELECT min(until) FROM setlist.jobs WHERE site = {} AND queue = {} AND state IN ({codes}) AND state >= 4 \
                  AND removed IS NULL {unknown}",
@@ -312,8 +317,7 @@ impl StateReader for PartialSite<'_> {
             return Ok(last);
         }
         // The last one has moved.
-        let stored = id_list(self.known().stored_ids());
-        let unknown = if stored.is_empty() { String::new() } else { format!("AND id NOT IN ({stored})") };
+        let unknown = self.except_known();
         let sql = format!(
             "SELECT max(position) FROM setlist.jobs WHERE site = {} AND queue = {} {unknown}",
             self.site,

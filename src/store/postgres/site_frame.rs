@@ -58,7 +58,7 @@ impl SiteHead {
     pub(super) fn read(rows: &[SimpleQueryRow]) -> Result<Self, StoreError> {
         let missing = || StoreError::UnreadableRow { reason: "the site was deleted from the database".to_owned() };
         let row = rows.first().ok_or_else(missing)?;
-        // There is no event at first.
+        // They are in the last event, which a new site doesn't have.
         let counter =
             |column| Ok::<u64, StoreError>(if text(row, column)?.is_some() { number(row, column)? } else { 0 });
         Ok(Self {
