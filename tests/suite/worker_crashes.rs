@@ -188,7 +188,7 @@ fn waiting_starts_another_worker_though_another_command_has_noticed_the_death() 
     kill(process(&site));
     let list = site.run(&["list"]);
     assert!(list.stderr.contains("1 job interrupted"), "{list:?}");
-    let wait = site.run(&["wait", "q"]);
+    let wait = site.run(&["wait", "q", "--timeout", "20s"]);
     assert!(wait.stderr.contains("started another worker"), "{wait:?}");
     assert_eq!(site.job("q/last")["outcome"], json!("succeeded"));
 }
