@@ -161,7 +161,8 @@ fn part_with_output_without_room() {
     let mut process = site.command(&["process", "--quiet"]);
     let mut process =
         process.env("TMPDIR", elsewhere.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    site.wait_until("q/loud", |job| job["state"] == json!("running"));
+    // A job is running before its first output has been written.
+    wait_for("the first output", || (site.run(&["log", "q/loud"]).stdout == "first\n").then_some(()));
     let ballast = fill(&site);
     fs::write(elsewhere.path().join("go"), "").unwrap();
     wait_for("the output", || elsewhere.path().join("printed").exists().then_some(()));
