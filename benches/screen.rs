@@ -88,17 +88,7 @@ fn start_idle_and_memory() -> Result {
 
 /// How many bytes the screen writes while four jobs print as fast as they can, and when a key moves the cursor.
 fn bytes_of_a_busy_screen() -> Result {
-    let mut floods = String::new();
-    for nth in 1..=4 {
-        writeln!(floods, "      - {{id: flood-{nth}, title: Flood {nth}, run: \"{}\"}}", FLOODS[0].1)?;
-    }
-    let folder = site(&floods, 20)?;
-    let worker =
-        Command::new(SETLIST).args(["process", "q"]).current_dir(folder.path()).stdout(Stdio::null()).spawn()?;
-    let worker = ForegroundWorker(worker);
-    let mut screen = ScreenProcess::open(folder.path())?;
-    // The screen follows the job that has started last.
-    screen.wait_for_text("Output · Flood 4")?;
+    let (_folder, _worker, mut screen) = beside_four_floods(FLOODS[0].1, 20)?;
     screen.wait_for_text("a flood prints")?;
     for (what, keys) in [("output of one", ""), ("tiles of four", "T")] {
         screen.keys.write_all(keys.as_bytes())?;
@@ -123,28 +113,13 @@ fn bytes_of_a_busy_screen() -> Result {
             f64::from(u32::try_from(bytes)?) / 1_024.0 / seconds
         );
     }
-    drop(worker);
     Ok(())
 }
 
 /// Moves the cursor between four jobs that print as fast as they can, above 100,000 pending jobs. Each key shows the
 /// output of another job.
 fn key_to_frame(name: &str, run: &str) -> Result {
-    let mut floods = String::new();
-    for nth in 1..=4 {
-        writeln!(floods, "      - {{id: flood-{nth}, title: Flood {nth}, run: \"{run}\"}}")?;
-    }
-    let folder = site(&floods, 100_000)?;
-    let worker =
-        Command::new(SETLIST).args(["process", "q"]).current_dir(folder.path()).stdout(Stdio::null()).spawn()?;
-    let worker = ForegroundWorker(worker);
-    while !fs::read_dir(folder.path().join(".setlist/logs"))?.any(|log| log.is_ok_and(|log| log.file_name() == "4.log"))
-    {
-        thread::sleep(KEY_INTERVAL);
-    }
-    let mut screen = ScreenProcess::open(folder.path())?;
-    // The screen follows the job that has started last.
-    screen.wait_for_text("Output · Flood 4")?;
+    let (_folder, _worker, mut screen) = beside_four_floods(run, 100_000)?;
     let (median, p99) = screen.key_latency(|nth| match nth % 2 {
         0 => (b"k", "Output · Flood 3"),
         _ => (b"j", "Output · Flood 4"),
@@ -161,8 +136,27 @@ fn key_to_frame(name: &str, run: &str) -> Result {
         _ => (b"\rk", "k"),
     })?;
     println!("         beside the same floods, a key through `cat` {median:.1} ms, p99 {p99:.1} ms");
-    drop(worker);
     Ok(())
+}
+
+/// A screen over four jobs that print as fast as they can, above `jobs` pending ones.
+fn beside_four_floods(run: &str, jobs: usize) -> Result<(TempDir, ForegroundWorker, ScreenProcess)> {
+    let mut floods = String::new();
+    for nth in 1..=4 {
+        writeln!(floods, "      - {{id: flood-{nth}, title: Flood {nth}, run: \"{run}\"}}")?;
+    }
+    let folder = site(&floods, jobs)?;
+    let worker =
+        Command::new(SETLIST).args(["process", "q"]).current_dir(folder.path()).stdout(Stdio::null()).spawn()?;
+    let worker = ForegroundWorker(worker);
+    while !fs::read_dir(folder.path().join(".setlist/logs"))?.any(|log| log.is_ok_and(|log| log.file_name() == "4.log"))
+    {
+        thread::sleep(KEY_INTERVAL);
+    }
+    let mut screen = ScreenProcess::open(folder.path())?;
+    // The screen follows the job that has started last.
+    screen.wait_for_text("Output · Flood 4")?;
+    Ok((folder, worker, screen))
 }
 
 /// A reconciled site with one queue: the jobs in `first`, then `jobs` more.

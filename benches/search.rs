@@ -31,6 +31,8 @@ fn main() -> Result {
     let gibibytes = env::args().skip(1).find_map(|arg| arg.parse::<usize>().ok()).unwrap_or(2);
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     std::fs::write(folder.path().join("jobs.yaml"), "queues: {}\n")?;
+    // Creates the site.
+    setlist(&folder, &["status"]).output()?;
     let logs = fill(folder.path(), gibibytes << 30)?;
     println!("search: {RUNS} runs with {gibibytes} GiB of output, {} of them with a match", RUNS / FOUND_EVERY);
     for pattern in ["mirror-7 refused", "mirror-[0-9] refused"] {

@@ -60,8 +60,11 @@ impl ScreenProcess {
 
     /// Waits until the text is on the screen.
     pub(crate) fn wait_for_text(&mut self, text: &str) -> Result {
+        let start = Instant::now();
         while !self.parser.screen().contents().contains(text) {
-            let drawn = self.output.recv_timeout(STEP_TIMEOUT)?;
+            // A screen that is drawn again and again without the text hangs too.
+            let left = STEP_TIMEOUT.saturating_sub(start.elapsed());
+            let drawn = self.output.recv_timeout(left).map_err(|_| format!("`{text}` never appeared"))?;
             self.parser.process(&drawn);
         }
         Ok(())

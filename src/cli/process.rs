@@ -16,6 +16,7 @@ use super::json_records::{JobRecord, write_json};
 use super::open_site::OpenSite;
 use super::own_job::refuse_to_wait_for_itself;
 use super::progress_reporter::ProgressReporter;
+use super::queue_or_job::sync_state;
 use super::safe_output;
 use super::signals::SignalHandler;
 use super::start::{
@@ -52,7 +53,7 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
             report_kept_values(&site_state, &queues, &options.inputs, &site.inputs);
         }
         requeue_finished(site.store.as_mut(), &site_state, &queues)?;
-        site_state = site.site_state()?;
+        sync_state(&mut site_state, site.store.as_mut())?;
     }
     if !options.next {
         refuse_to_wait_for_itself(&site, &site_state, |job| queues.contains(&job.queue))?;
@@ -80,14 +81,17 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
         return Ok(if has_blocked_queue { ExitStatus::JobFailed } else { ExitStatus::Success });
     }
     let is_interactive = io::stdin().is_terminal() && safe_output::is_stderr_terminal() && !options.quiet;
-    let prompt = ApprovalPrompt::new(&site.site_state()?, &queues, is_interactive).filter(|_| !options.next);
     let mut reporter = ProgressReporter::new(open, queues.clone(), options, color);
+    let before = site_state.seq();
+    sync_state(&mut site_state, site.store.as_mut())?;
+    report_missed(site.store.as_mut(), before, site_state.seq() + 1, &mut reporter);
+    let prompt = ApprovalPrompt::new(&site_state, &queues, is_interactive).filter(|_| !options.next);
     log_warnings_to_stderr();
     let paths = site.paths.clone();
     let finished = run_workers(site, &site_state, &queues, options, &signals, &mut reporter, prompt);
     // If a worker can't be set up, nothing has been changed.
     let mut store = finished.inspect_err(|error| undo_processing(&paths, &events, &shared, error))?;
-    let site_state = store.load()?;
+    sync_state(&mut site_state, store.as_mut())?;
     let result = reporter.finish(&site_state);
     if signals.is_interrupted() {
         stop_processing(store.as_mut(), &site_state, &queues, &shared)?;

@@ -9,6 +9,7 @@ use super::exit::ExitStatus;
 use super::input_args::report_kept_values;
 use super::json_records::{QueueRecord, write_json};
 use super::open_site::OpenSite;
+use super::queue_or_job::sync_state;
 use super::safe_output;
 use super::time_text::local_time;
 use crate::clock;
@@ -42,7 +43,7 @@ pub(super) fn start(site: OpenSite, options: &StartArgs) -> Result<ExitStatus, C
             report_kept_values(&site_state, &queues, &options.inputs, &site.inputs);
         }
         requeue_finished(site.store.as_mut(), &site_state, &queues)?;
-        site_state = site.site_state()?;
+        sync_state(&mut site_state, site.store.as_mut())?;
     }
     if options.yes {
         approve_all(site.store.as_mut(), &site_state, &queues)?;
@@ -56,7 +57,7 @@ pub(super) fn start(site: OpenSite, options: &StartArgs) -> Result<ExitStatus, C
         return Ok(if has_blocked_queue { ExitStatus::JobFailed } else { ExitStatus::Success });
     }
     // What will run is printed as it is before the worker starts any of it.
-    let site_state = site.site_state()?;
+    sync_state(&mut site_state, site.store.as_mut())?;
     let worker = site.ensure_worker();
     has_blocked_queue |= report_skipped_jobs(&site_state, &queues, &events);
     print_started(&site, &site_state, &queues, &shared, options)?;

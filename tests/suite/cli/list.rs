@@ -14,7 +14,6 @@ pools: {disk: 1}
 queues:
   build:
     on_failure: continue
-    parallel: 2
     jobs:
       - {id: fetch, run: 'printf 3 > \"$SETLIST_VALUE\"', tags: [nightly]}
       - {id: compile, title: 'Compile: ü', run: 'exit 3', retry: {max: 1, delay: 10ms}}
