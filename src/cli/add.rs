@@ -51,10 +51,39 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     }
     let added: Vec<JobId> =
         if options.save { save_jobs(&mut site, &queue, &jobs)? } else { add_or_find(&mut site, &queue, jobs)? };
+    let started = start_added(&mut site, &queue, &added, is_new.then_some(&known), now);
+    // Printed last: a closed pipe must not keep the jobs from running.
+    let mut out = BufWriter::new(safe_output::stdout());
+    let now = clock::now();
+    for id in &added {
+        // The number is known even if the store fails now.
+        let read = options.json.then(|| site.store.job(*id)).filter(|read| read.is_ok() || started.is_ok());
+        match read.transpose()?.flatten() {
+            Some(job) => write_json(&mut out, &JobRecord::new(&job, None, now))?,
+            None => writeln!(out, "{id}")?,
+        }
+    }
+    out.flush()?;
+    // The jobs were added even if they don't run.
+    started?;
+    Ok(ExitStatus::Success)
+}
+
+/// Requests the jobs that were added if they are to run now, and starts a worker if they need one. `known` are the names of
+/// the queues before, if the queue is new.
+fn start_added(
+    site: &mut OpenSite,
+    queue: &QueueId,
+    added: &[JobId],
+    known: Option<&Vec<String>>,
+    now: bool,
+) -> Result<(), CliError> {
     let queues = site.store.queues()?;
     // A job that was found by its key is in another queue.
-    if is_new && queues.iter().any(|known| known.id == queue) {
-        let hint = suggestion(&options.queue, &known).unwrap_or_default();
+    if let Some(known) = known
+        && queues.iter().any(|known| known.id == *queue)
+    {
+        let hint = suggestion(queue.as_str(), known).unwrap_or_default();
         warn(&text::sanitize_line(&format!("created the queue {queue}{hint}")));
     }
     if now {
@@ -62,22 +91,8 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
         let commands: Vec<_> = added.iter().map(|job| Command::Run { job: *job, force: false }).collect();
         site.execute(commands)?;
     }
-    let is_processing = |known: &QueueInfo| known.id == queue && known.mode == QueueMode::Processing;
-    let needs_worker = now || queues.iter().any(is_processing);
-    let worker = if needs_worker { site.ensure_worker() } else { Ok(()) };
-    // Printed last: a closed pipe must not keep the jobs from running.
-    let mut out = BufWriter::new(safe_output::stdout());
-    let now = clock::now();
-    for id in &added {
-        match options.json.then(|| site.store.job(*id)).transpose()?.flatten() {
-            Some(job) => write_json(&mut out, &JobRecord::new(&job, None, now))?,
-            None => writeln!(out, "{id}")?,
-        }
-    }
-    out.flush()?;
-    // The jobs were added even if they don't run.
-    worker?;
-    Ok(ExitStatus::Success)
+    let is_processing = |known: &QueueInfo| known.id == *queue && known.mode == QueueMode::Processing;
+    if now || queues.iter().any(is_processing) { site.ensure_worker() } else { Ok(()) }
 }
 
 /// Adds the jobs, and returns their numbers; or that of the job that is pending or running with the same key.

@@ -28,6 +28,9 @@ pub(super) const MIN_RETAINED_EVENTS: u64 = 10_000;
 /// The phases in the order in which the jobs of a queue are listed.
 pub(super) const LISTED_PHASES: [Phase; 3] = [Phase::Finished, Phase::Running, Phase::Pending];
 
+/// How many jobs are loaded of each end of a list for the first frame of a screen: more than are visible.
+pub(super) const FIRST_ROWS: usize = 256;
+
 /// How long a worker is taken for alive after it has last renewed its lease.
 pub const LEASE_TERM: Duration = Duration::from_secs(60);
 

@@ -152,33 +152,34 @@ pub enum StoreError {
         server: String,
     },
     /// The database server can't be reached, or is starting or shutting down. Trying again may help.
-    #[error("{server}: {reason}")]
+    #[error("can't reach {server}: {reason}")]
     Unreachable {
-        /// The address of the server.
+        /// The server and its database.
         server: String,
-        /// What is wrong.
+        /// What is wrong, and what to do.
         reason: String,
     },
     /// The database server reports an error, or can't be used.
-    #[error("{server}: {reason}")]
+    #[error("can't use {server}: {reason}")]
     Server {
-        /// The address of the server.
+        /// The server and its database.
         server: String,
-        /// What is wrong.
+        /// What is wrong, and what to do.
         reason: String,
     },
     /// The connection broke during a commit, and the server can't be asked whether it was committed.
-    #[error("{server}: the connection broke during a change, which may or may not have been made ({reason})")]
+    #[error(
+        "the connection broke during a change, which may or may not have been made; look at the site before you repeat it \
+         ({reason})"
+    )]
     CommitUnknown {
-        /// The address of the server.
-        server: String,
         /// Why the server can't be asked.
         reason: String,
     },
     /// The database was written by a newer version of Setlist.
     #[error("{server}: written by another setlist (format {found}, this one supports {known}); upgrade setlist")]
     ServerTooNew {
-        /// The address of the server.
+        /// The server and its database.
         server: String,
         /// Its format.
         found: i64,

@@ -73,6 +73,7 @@ mod terminal_conventions;
 mod terminal_safety;
 mod trust;
 mod two_machines;
+mod unreachable_server;
 mod usage_now;
 mod values;
 mod wakeups;

@@ -12,6 +12,7 @@ use super::prefetch::prefetch;
 use super::row_changes::RowChanges;
 use super::schema::{self, LOCK_CLASS};
 use super::server_address::ServerAddress;
+use super::server_failure::unreachable;
 use super::session::{AnswerLimit, ServerSession, begin};
 use super::site_client::SiteClient;
 use super::site_frame::{SiteFrame, SiteHead, head_sql};
@@ -137,10 +138,9 @@ impl PostgresStore {
             Attempt::Done(report) => Ok(report),
             Attempt::Broken => match self.try_commands(commands)? {
                 Attempt::Done(report) => Ok(report),
-                Attempt::Broken => Err(StoreError::Unreachable {
-                    server: self.session.address().to_string(),
-                    reason: "the connection broke twice; nothing was changed".to_owned(),
-                }),
+                Attempt::Broken => {
+                    Err(unreachable(self.session.address(), "the connection broke twice; nothing was changed: try again"))
+                }
             },
         }
     }
@@ -239,7 +239,7 @@ impl PostgresStore {
             }
         }
         let reason = error.map(|error| error.to_string()).unwrap_or_default();
-        Some(Err(StoreError::CommitUnknown { server: self.session.address().to_string(), reason }))
+        Some(Err(StoreError::CommitUnknown { reason }))
     }
 
     /// The number of the last committed transaction of this connection. With the lock of the site: a commit that the

@@ -6,6 +6,7 @@ use super::connection::{Commit, PostgresStore};
 use super::partial_site::{Access, PartialSite, rollback};
 use super::row_changes::RowChanges;
 use super::schema::INCOMPLETE;
+use super::server_failure::unreachable;
 use crate::model::Counters;
 use crate::store::error::StoreError;
 use crate::store::site_export::SiteExport;
@@ -33,10 +34,7 @@ impl PostgresStore {
         drop(partial);
         match self.commit(&rows, seq)? {
             Commit::Done => Ok(()),
-            Commit::NotDone => Err(StoreError::Unreachable {
-                server: self.session.address().to_string(),
-                reason: "the connection broke".to_owned(),
-            }),
+            Commit::NotDone => Err(unreachable(self.session.address(), "the connection broke; nothing was copied")),
         }
     }
 

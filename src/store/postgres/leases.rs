@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::server_address::ServerAddress;
+use super::server_failure::unusable;
 use super::session::{AnswerLimit, ServerSession};
 use super::sql_text::number;
 use crate::model::WorkerId;
@@ -59,7 +60,7 @@ pub(super) fn keep(
             };
         }
     };
-    let failed = |source| StoreError::Server { server: address.to_string(), reason: format!("no thread: {source}") };
+    let failed = |source| unusable(address, format!("no thread can be started: {source}"));
     thread::Builder::new().name("lease".to_owned()).spawn(renew).map_err(failed)?;
     Ok(WorkerLease::keeping(held))
 }

@@ -60,6 +60,7 @@ mod queue_totals;
 mod row_changes;
 mod schema;
 mod server_address;
+mod server_failure;
 mod service_file;
 mod session;
 mod site_client;

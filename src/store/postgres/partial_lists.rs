@@ -6,11 +6,12 @@ use super::connection::PostgresStore;
 use super::fetch::{JOB_ROW, SiteFetch, in_phase};
 use super::job_columns::{rank, settled};
 use super::partial_site::PartialSite;
-use super::sql_text::{json, literal, nanos};
+use super::sql_text::{json, literal, nanos, number, text};
 use crate::model::{
-    Job, JobId, JobState, Phase, QueueId, QueueInfo, QueueMode, ScheduleTarget, SiteState, StateReader, jobs_ahead,
+    Job, JobCounts, JobId, JobState, Phase, QueueId, QueueInfo, QueueMode, ScheduleTarget, SiteState, StateReader,
+    jobs_ahead,
 };
-use crate::store::backend::{JobListPage, JobName, LISTED_PHASES, ListPosition, SiteOverview};
+use crate::store::backend::{FIRST_ROWS, JobListPage, JobName, LISTED_PHASES, ListPosition, SiteOverview};
 use crate::store::error::StoreError;
 
 impl PostgresStore {
@@ -37,23 +38,45 @@ impl PostgresStore {
 
     /// What the status of queues depends on.
     pub(super) fn overview(&mut self) -> Result<SiteOverview, StoreError> {
-        let running = SiteFetch::Matching(in_phase(Phase::Running));
-        let unconfirmed = SiteFetch::Matching(format!("j.flags & 4 != 0 AND {}", in_phase(Phase::Pending)));
-        self.read(&[running, unconfirmed], |site| {
-            let mut fetches = Vec::new();
-            for queue in StateReader::queues(site)? {
-                fetches.extend(of_status(site, &queue));
-            }
-            let schedules = StateReader::schedules(site)?.into_iter().map(|state| state.target);
-            let expectations = StateReader::expectations(site)?.into_iter().map(|state| state.target);
-            let of_job = |target| if let ScheduleTarget::Job(id) = target { Some(id) } else { None };
-            let jobs: Vec<JobId> = schedules.chain(expectations).filter_map(of_job).collect();
-            fetches.extend((!jobs.is_empty()).then_some(SiteFetch::Jobs(jobs)));
-            site.fetch(&fetches)?;
+        self.read(&status_fetches(), |site| {
+            add_status(site)?;
             let known = site.known();
             let counts = known.stored_totals.iter().map(|(queue, totals)| (queue.clone(), totals.counts()));
             let counts = counts.filter(|(_, counts)| !counts.is_empty()).collect();
             Ok(SiteOverview { state: known.state.to_copy(), counts })
+        })
+    }
+
+    /// The lists of all queues, the jobs that the status of queues depends on, and those at the ends of the lists of one
+    /// queue. `None` if there are fewer jobs than `min_jobs`.
+    pub(super) fn first_rows(
+        &mut self,
+        shown: Option<&QueueId>,
+        min_jobs: usize,
+    ) -> Result<Option<SiteState>, StoreError> {
+        self.read(&status_fetches(), |site| {
+            let counts: Vec<JobCounts> = site.known().stored_totals.values().map(|totals| totals.counts()).collect();
+            if counts.iter().map(|queue| queue.pending + queue.running + queue.finished).sum::<usize>() < min_jobs {
+                return Ok(None);
+            }
+            add_status(site)?;
+            let queues = StateReader::queues(site)?;
+            let shown = shown.or(queues.first().map(|queue| &queue.id));
+            let lists = all_lists(site, &queues)?;
+            let of_shown = lists.iter().filter(|(queue, ..)| shown == Some(queue));
+            let visible = of_shown.flat_map(|(_, _, ids)| {
+                ids[..ids.len().min(FIRST_ROWS)].iter().chain(&ids[ids.len().saturating_sub(FIRST_ROWS)..])
+            });
+            site.ensure_jobs(visible.copied())?;
+            let known: Vec<JobId> = site.known().state.jobs().map(|job| job.id).collect();
+            add_context(site, &known)?;
+            let known = site.known();
+            let mut state = known.state.to_copy();
+            for (queue, phase, ids) in lists {
+                let failed = known.stored_totals.get(&queue).map_or(0, |totals| totals.counts().failed);
+                state.set_list(&queue, phase, ids, failed);
+            }
+            Ok(Some(state))
         })
     }
 
@@ -85,6 +108,63 @@ impl PostgresStore {
             add_context(site, &listed)?;
             Ok(JobListPage { state: site.known().state.to_copy(), jobs: listed, next })
         })
+    }
+}
+
+/// The running and the unconfirmed jobs, on which the status of queues depends.
+fn status_fetches() -> [SiteFetch; 2] {
+    let unconfirmed = format!("j.flags & 4 != 0 AND {}", in_phase(Phase::Pending));
+    [SiteFetch::Matching(in_phase(Phase::Running)), SiteFetch::Matching(unconfirmed)]
+}
+
+/// Reads the other jobs that the status of queues depends on.
+fn add_status(site: &PartialSite<'_>) -> Result<(), StoreError> {
+    let mut fetches = Vec::new();
+    for queue in StateReader::queues(site)? {
+        fetches.extend(of_status(site, &queue));
+    }
+    let schedules = StateReader::schedules(site)?.into_iter().map(|state| state.target);
+    let expectations = StateReader::expectations(site)?.into_iter().map(|state| state.target);
+    let of_job = |target| if let ScheduleTarget::Job(id) = target { Some(id) } else { None };
+    let jobs: Vec<JobId> = schedules.chain(expectations).filter_map(of_job).collect();
+    fetches.extend((!jobs.is_empty()).then_some(SiteFetch::Jobs(jobs)));
+    site.fetch(&fetches)
+}
+
+/// The numbers of the jobs in the lists of queues, by queue and phase.
+fn all_lists(site: &PartialSite<'_>, queues: &[QueueInfo]) -> Result<Vec<(QueueId, Phase, Vec<JobId>)>, StoreError> {
+    let lists = || queues.iter().flat_map(|queue| LISTED_PHASES.map(|phase| (queue.id.clone(), phase)));
+    // One text for each list is much less than a row for each job.
+    let list_sql = |(nth, (queue, phase)): (usize, (QueueId, Phase))| {
+        format!(
+            "SELECT {nth}, string_agg(j.id::text, ' ' ORDER BY {}) FROM setlist.jobs j \
+             WHERE j.site = {} AND j.queue = {} AND {}",
+            list_order(phase),
+            site.site,
+            json(&queue),
+            in_phase(phase)
+        )
+    };
+    let sql: Vec<String> = lists().enumerate().map(list_sql).collect();
+    let rows = if sql.is_empty() { Vec::new() } else { site.rows(&sql.join(" UNION ALL "))? };
+    let mut ids = vec![Vec::new(); sql.len()];
+    for row in &rows {
+        let numbers = text(row, 1)?.unwrap_or_default().split_ascii_whitespace().map(str::parse);
+        let numbers = numbers.map(|number| number.map(JobId)).collect::<Result<_, _>>();
+        let nth: usize = number(row, 0)?;
+        let list = ids.get_mut(nth).zip(numbers.ok());
+        let (list, numbers) = list.ok_or_else(|| StoreError::UnreadableRow { reason: "not a list of jobs".to_owned() })?;
+        *list = numbers;
+    }
+    Ok(lists().zip(ids).map(|((queue, phase), ids)| (queue, phase, ids)).collect())
+}
+
+/// The order of the list of a phase.
+fn list_order(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Finished => "j.settled, j.run, j.id",
+        Phase::Running => "j.started, j.run, j.id",
+        Phase::Pending => "j.rank, j.position, j.id",
     }
 }
 
@@ -129,12 +209,12 @@ fn page_sql(site: i32, queue: &QueueId, phase: Phase, after: Option<&Job>, limit
         place.map(|(a, b, id)| format!("AND ({key}) > ({a}, {b}, {})", id.0)).unwrap_or_default()
     };
     let queue = json(queue);
-    let (key, place) = match phase {
-        Phase::Finished => ("j.settled, j.run, j.id", after.map(|job| (settled(job), run(job).1, job.id))),
-        Phase::Running => ("j.started, j.run, j.id", after.map(|job| (run(job).0, run(job).1, job.id))),
+    let key = list_order(phase);
+    let place = match phase {
+        Phase::Finished => after.map(|job| (settled(job), run(job).1, job.id)),
+        Phase::Running => after.map(|job| (run(job).0, run(job).1, job.id)),
         Phase::Pending => {
             // The index has them by what they wait for.
-            let key = "j.rank, j.position, j.id";
             let behind = behind(key, after.map(|job| (rank(job), job.position, job.id)));
             return format!(
                 "SELECT {JOB_ROW} FROM (VALUES (4), (5), (6), (7), (8)) codes (code) CROSS JOIN LATERAL (SELECT * FROM \

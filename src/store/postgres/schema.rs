@@ -47,7 +47,7 @@ pub(super) fn prepare(session: &mut ServerSession) -> Result<(i32, bool), StoreE
         session.run("COMMIT")?;
     }
     if format > CURRENT_FORMAT {
-        let server = session.address().to_string();
+        let server = session.address().place();
         let count = |number| i64::try_from(number).unwrap_or(i64::MAX);
         return Err(StoreError::ServerTooNew { server, found: count(format), known: count(CURRENT_FORMAT) });
     }

@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fmt::{self, Display, Formatter};
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +11,9 @@ use postgres::config::{Host, TargetSessionAttrs};
 use super::password_file::{self, PasswordOwner};
 use super::service_file;
 use super::tls::{SslMode, Tls};
+
+/// The port of a server whose address has none.
+const USUAL_PORT: u16 = 5432;
 
 /// How long connecting may take, for each address of the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -123,6 +125,36 @@ impl ServerAddress {
         first_host(&self.config)
     }
 
+    /// The server and the database, for messages.
+    pub fn place(&self) -> String {
+        let ports = self.config.get_ports();
+        let place = |(nth, host): (usize, &Host)| {
+            let port = ports.get(nth).or_else(|| ports.first()).copied().unwrap_or(USUAL_PORT);
+            match host {
+                Host::Tcp(name) if name.contains(':') => format!("[{name}]:{port}"),
+                Host::Tcp(name) => format!("{name}:{port}"),
+                Host::Unix(folder) => folder.join(format!(".s.PGSQL.{port}")).display().to_string(),
+            }
+        };
+        let hosts: Vec<String> = self.config.get_hosts().iter().enumerate().map(place).collect();
+        format!("PostgreSQL at {}, database {}", hosts.join(" or "), self.database())
+    }
+
+    /// The user that connects.
+    pub(super) fn user(&self) -> String {
+        self.config.get_user().map(str::to_owned).or_else(|| variable("USER")).unwrap_or_default()
+    }
+
+    /// The database: without a name, the one that is called like the user.
+    pub(super) fn database(&self) -> String {
+        self.config.get_dbname().map_or_else(|| self.user(), str::to_owned)
+    }
+
+    /// The file of root certificates, or `system`.
+    pub(super) fn root_certificates(&self) -> Option<&str> {
+        self.encryption.root_certificates.as_deref()
+    }
+
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
@@ -221,7 +253,7 @@ fn add_password(config: &mut Config) -> Option<String> {
     let host = first_host(config);
     let user = config.get_user().map(str::to_owned).or_else(|| variable("USER")).unwrap_or_default();
     let database = config.get_dbname().unwrap_or(&user).to_owned();
-    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let port = config.get_ports().first().copied().unwrap_or(USUAL_PORT);
     match password_file::find(&PasswordOwner { host: &host, port, database: &database, user: &user }) {
         Ok(password) => {
             if let Some(password) = password {
@@ -267,22 +299,6 @@ impl Display for ServerAddress {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.url)
     }
-}
-
-/// Whether an error says that the server is away, rather than that it refuses something.
-pub(super) fn is_outage(error: &postgres::Error) -> bool {
-    use postgres::error::SqlState;
-    if let Some(code) = error.code() {
-        let codes = [
-            SqlState::ADMIN_SHUTDOWN,
-            SqlState::CRASH_SHUTDOWN,
-            SqlState::CANNOT_CONNECT_NOW,
-            SqlState::TOO_MANY_CONNECTIONS,
-        ];
-        return codes.contains(code);
-    }
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    error.is_closed() || source.is_some_and(|source| source.kind() != io::ErrorKind::InvalidData)
 }
 
 /// An error of the client with all that is known about it. Its own message only names the kind.

@@ -9,9 +9,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postgres::{Client, Error, NoTls, SimpleQueryMessage};
+use postgres::{Client, Error, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
-use super::server_address::{ServerAddress, describe, is_outage};
+use super::server_address::ServerAddress;
+use super::server_failure::{check_server, server_error, unreachable, unusable};
 use super::sql_text::ResultSets;
 use crate::crash;
 use crate::store::backend::{OutageEvent, OutageListener};
@@ -25,6 +26,9 @@ const SETTINGS: &str = "SET standard_conforming_strings = on; SET client_min_mes
 
 /// How long a client may stop between the two messages of a transaction, in which it has the lock of the site.
 static MAX_IDLE_IN_TRANSACTION: LazyLock<Duration> = LazyLock::new(|| Duration::from_secs(10).min(*ANSWER_TIMEOUT));
+
+/// The version of the server, and whether it is a standby.
+const ABOUT_SERVER: &str = "SELECT current_setting('server_version_num'), pg_is_in_recovery()";
 
 /// The number of the history of the database, which starts anew when a standby takes over.
 const TIMELINE: &str = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
@@ -289,27 +293,32 @@ pub(super) fn connect(address: &ServerAddress, statements: &str) -> Result<NewCo
 }
 
 fn connect_without_limit(address: &ServerAddress, statements: &str) -> Result<NewConnection, StoreError> {
-    let failed = |error: Error| match address.warning() {
+    let failed = |error: Error| match (server_error(address, &error), address.warning()) {
         // The server may miss the password that is in this file.
-        Some(warning) if !is_outage(&error) => {
-            StoreError::Server { server: address.to_string(), reason: format!("{} ({warning})", describe(&error)) }
+        (StoreError::Server { server, reason }, Some(warning)) => {
+            StoreError::Server { server, reason: format!("{reason} ({warning})") }
         }
-        _ => server_error(address, &error),
+        (error, _) => error,
     };
-    let encryption = address.tls().map_err(|reason| StoreError::Server { server: address.to_string(), reason })?;
+    let encryption = address.tls().map_err(|reason| unusable(address, reason))?;
     let client = match encryption {
         Some(tls) => address.config().connect(tls),
         None => address.config().connect(NoTls),
     };
     let mut client = client.map_err(failed)?;
-    client.batch_execute(statements).map_err(failed)?;
+    let answer = client.simple_query(&format!("{ABOUT_SERVER}; {statements}")).map_err(failed)?;
+    if let Some(about) = first_row(&answer) {
+        let column = |nth| about.try_get(nth).ok().flatten().unwrap_or_default();
+        check_server(address, column(0), column(1) == "t")?;
+    }
     // Unknown where the server doesn't allow to ask.
     let answer = client.simple_query(TIMELINE).unwrap_or_default();
-    let timeline = answer.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten().map(str::to_owned),
-        _ => None,
-    });
+    let timeline = first_row(&answer).and_then(|row| row.try_get(0).ok().flatten().map(str::to_owned));
     Ok(NewConnection { client, timeline })
+}
+
+fn first_row(answer: &[SimpleQueryMessage]) -> Option<&SimpleQueryRow> {
+    answer.iter().find_map(|message| if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None })
 }
 
 /// How long an answer may take.
@@ -328,20 +337,15 @@ pub(super) fn spawn_thread(
     address: &ServerAddress,
     run: impl FnOnce() + Send + 'static,
 ) -> Result<(), StoreError> {
-    let failed = |source| StoreError::Server { server: address.to_string(), reason: format!("no thread: {source}") };
+    let failed = |source| unusable(address, format!("no thread can be started: {source}"));
     thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(failed)
 }
 
 fn no_answer(address: &ServerAddress, limit: Duration) -> StoreError {
-    let reason = format!("no answer from the server within {}s", limit.as_secs());
-    StoreError::Unreachable { server: address.to_string(), reason }
+    let seconds = limit.as_secs();
+    unreachable(address, format!("no answer within {seconds}s; does PostgreSQL listen there, or is it overloaded or cut off?"))
 }
 
 fn broken(address: &ServerAddress) -> StoreError {
-    StoreError::Unreachable { server: address.to_string(), reason: "the connection is broken".to_owned() }
-}
-
-pub(super) fn server_error(address: &ServerAddress, error: &Error) -> StoreError {
-    let (server, reason) = (address.to_string(), describe(error));
-    if is_outage(error) { StoreError::Unreachable { server, reason } } else { StoreError::Server { server, reason } }
+    unreachable(address, "the connection broke; try again")
 }

@@ -96,6 +96,10 @@ impl Store for PostgresStore {
         self.page(queues, from, limit)
     }
 
+    fn load_first_rows(&mut self, queue: Option<&QueueId>, min_jobs: usize) -> Result<Option<SiteState>, StoreError> {
+        self.first_rows(queue, min_jobs)
+    }
+
     fn job_tags(&mut self) -> Result<BTreeSet<String>, StoreError> {
         let (mut tags, mut last) = (BTreeSet::new(), JobId::default());
         loop {

@@ -9,11 +9,8 @@ use super::job_rows::{self, select_jobs};
 use super::tx_state::TxState;
 use super::{load, queries};
 use crate::model::{Job, JobId, JobState, Phase, QueueId, QueueInfo, RunId, SiteState, jobs_ahead};
-use crate::store::backend::{JobListPage, LISTED_PHASES, ListPosition};
+use crate::store::backend::{FIRST_ROWS, JobListPage, LISTED_PHASES, ListPosition};
 use crate::store::error::CorruptData;
-
-/// How many jobs are loaded of each end of a list for the first frame of a screen: more than are visible.
-const FIRST_ROWS: usize = 256;
 
 /// The jobs of a page by id.
 type Jobs = BTreeMap<JobId, Box<Job>>;

@@ -6,17 +6,18 @@ use setlist::model::{
     Command, Definition, DesiredQueue, Event, OnFailure, Outcome, QueueSettings, RunReport, Script, WorkerId,
     WorkerOptions,
 };
-use setlist::store::{SqliteStore, StateDir, Store};
+use setlist::store::{PostgresStore, SqliteStore, StateDir, Store};
 use tempfile::TempDir;
 
 use super::harness::{failed, first_frame, plan, queue};
+use crate::postgres_server;
 
 const PENDING: usize = 700;
 const FINISHED: usize = 600;
 
 /// Fills a site: a queue with many finished jobs, every third of which has failed, a running one and many pending ones, and
 /// another queue.
-fn fill(store: &mut SqliteStore) {
+fn fill(store: &mut dyn Store) {
     let start = Utc.with_ymd_and_hms(2026, 11, 22, 11, 0, 0).unwrap();
     let queue = |id: &str, order| DesiredQueue {
         settings: QueueSettings { order, on_failure: OnFailure::Continue, ..QueueSettings::default() },
@@ -62,8 +63,18 @@ fn fill(store: &mut SqliteStore) {
 #[test]
 fn its_first_frame_shows_what_the_whole_site_shows() {
     let folder = TempDir::new().unwrap();
-    let mut store = SqliteStore::open(&StateDir::new(folder.path())).unwrap();
-    fill(&mut store);
+    first_frame_equals_the_whole(&mut SqliteStore::open(&StateDir::new(folder.path())).unwrap());
+}
+
+#[test]
+fn its_first_frame_shows_what_the_whole_site_on_a_server_shows() {
+    let Some(address) = postgres_server::new_site() else { return };
+    let folder = TempDir::new().unwrap();
+    first_frame_equals_the_whole(&mut PostgresStore::open(&address, &StateDir::new(folder.path())).unwrap());
+}
+
+fn first_frame_equals_the_whole(store: &mut dyn Store) {
+    fill(store);
     let whole = store.load().unwrap();
     let jobs = whole.jobs().count();
     assert!(store.load_first_rows(None, jobs + 1).unwrap().is_none(), "a shorter site is loaded at once");
