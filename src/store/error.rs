@@ -3,6 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, getrlimit};
+
+use crate::text;
+
+/// By how much a file of a database grows at once, at most.
+const MAX_GROWTH: u64 = 1 << 16;
+
 /// A store operation failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -27,6 +34,19 @@ pub enum StoreError {
     DiskFull {
         /// The file that could not grow.
         path: PathBuf,
+    },
+    /// The file has the size that this process may give to files.
+    #[error(
+        "{path}: the file can't grow beyond {limit}, because of `ulimit -f`; nothing was changed: raise the limit and try \
+         again",
+        path = .path.display(),
+        limit = text::bytes(*.limit)
+    )]
+    FileSizeLimit {
+        /// The file that could not grow.
+        path: PathBuf,
+        /// The limit, in bytes.
+        limit: u64,
     },
     /// The file exists, but it is corrupt or not a setlist database. It is left as it is.
     #[error("{path}: {reason}; the file was left untouched: move it away to start with an empty site", path = .path.display())]
@@ -232,13 +252,15 @@ impl StoreError {
         let path = path.into();
         match source.kind() {
             io::ErrorKind::StorageFull => Self::DiskFull { path },
+            io::ErrorKind::FileTooLarge => Self::FileSizeLimit { path, limit: file_size_limit().unwrap_or_default() },
             _ => Self::Io { path, source },
         }
     }
 
     /// Whether the cause is that nothing can be written. Reading may still work.
     pub fn prevents_writing(&self) -> bool {
-        matches!(self, Self::DiskFull { .. } | Self::Busy { .. }) || self.is_location_unwritable()
+        matches!(self, Self::DiskFull { .. } | Self::FileSizeLimit { .. } | Self::Busy { .. })
+            || self.is_location_unwritable()
     }
 
     /// Whether the cause is the location: the state could be kept in another directory.
@@ -263,6 +285,11 @@ impl StoreError {
         matches!(self, Self::Unreachable { .. } | Self::CommitUnknown { .. })
     }
 
+    /// Whether it is a limit of this process, which other processes may not have.
+    pub fn is_process_limit(&self) -> bool {
+        matches!(self, Self::FileSizeLimit { .. })
+    }
+
     /// Whether retrying can't help, so that the store has to be closed.
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::TooNew { .. } | Self::ServerTooNew { .. } | Self::Removed { .. })
@@ -277,6 +304,9 @@ impl StoreError {
         {
             return Self::TooNew { path, found: *found, known: *known };
         }
+        if let Some(error) = at_size_limit(&path, &source) {
+            return error;
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull { path },
             // The shared-memory index could not grow.
@@ -288,6 +318,26 @@ impl StoreError {
             _ => Self::Database { path, source },
         }
     }
+}
+
+/// The limit of file sizes of this process.
+fn file_size_limit() -> Option<u64> {
+    getrlimit(Resource::Fsize).current
+}
+
+/// The error if a file of the database at `path` could not grow because of the limit of file sizes.
+fn at_size_limit(path: &Path, error: &rusqlite::Error) -> Option<StoreError> {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE};
+    let is_write = [SQLITE_IOERR_WRITE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_SHMSIZE].contains(&extended_code(error)?);
+    let limit = file_size_limit().filter(|_| is_write)?;
+    let files = ["", "-wal", "-shm"].map(|suffix| {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        PathBuf::from(file)
+    });
+    let len = |file: &PathBuf| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+    let path = files.into_iter().max_by_key(len).filter(|file| len(file) + MAX_GROWTH > limit)?;
+    Some(StoreError::FileSizeLimit { path, limit })
 }
 
 /// Whether an intact database never returns this error.

@@ -326,11 +326,12 @@ impl EventLoop {
                 Err(error) if self.can_exit_on(&error, failing_since) => return Err(error.into()),
                 Err(error) => {
                     if failing_since.is_none() {
-                        tracing::error!(%error, "the store failed; running jobs continue, retrying");
+                        let then = if error.is_process_limit() { "then this worker exits" } else { "retrying" };
+                        tracing::error!(%error, "the store failed; running jobs continue, {then}");
                         failing_since = Some(Instant::now());
                     }
                     self.may_have_unread_events = true;
-                    if self.shutdown.is_some() && self.all_runs_ended() {
+                    if (self.shutdown.is_some() || error.is_process_limit()) && self.all_runs_ended() {
                         let now = Instant::now();
                         if now >= *gives_up_at.get_or_insert(now + RECORD_TIMEOUT) {
                             self.report_unrecorded_runs();

@@ -285,6 +285,78 @@ fn look(site: &TempSite, jobs: usize) {
     }
 }
 
+/// A command that may write files of so many blocks of 512 bytes.
+fn limited(site: &TempSite, blocks: u64, args: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    // If the signal is ignored, the write fails with an error.
+    command.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &blocks.to_string(), SETLIST]);
+    site.set_environment(&mut command);
+    command.args(args);
+    command
+}
+
+/// How many blocks of 512 bytes the files of the database have, at most.
+fn blocks_of_database(site: &TempSite) -> u64 {
+    let blocks = |name: &str| fs::metadata(site.join(name)).map_or(0, |file| file.len() / 512);
+    [".setlist/state.db", ".setlist/state.db-wal", ".setlist/state.db-shm"].into_iter().map(blocks).max().unwrap()
+}
+
+#[test]
+fn a_worker_exits_when_its_database_reaches_the_file_size_limit() {
+    let fill = "seq 1 700";
+    let site = TempSite::with(&format!(
+        "queues:\n  q:\n    parallel: 2\n    jobs:\n      - {{id: slow, run: 'until [ -e go ]; do sleep 0.01; done'}}\n      \
+         - {{id: fill, run: '{fill}', matrix: {{n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]}}}}\n"
+    ));
+    site.ok(&["status"]);
+    // The database grows with the output of each job.
+    let mut process = limited(&site, blocks_of_database(&site) + 100, &["process", "q"]);
+    let log = site.join("process.log");
+    let process = process.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn();
+    let mut process = process.unwrap();
+    wait_for("the limit", || fs::read_to_string(&log).unwrap().contains("`ulimit -f`").then_some(()));
+    assert_eq!(process.try_wait().unwrap(), None, "a job is running");
+    site.write("go", "");
+    let code = process.wait().unwrap().code();
+    let said = fs::read_to_string(&log).unwrap();
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("running jobs continue, then this worker exits"), "{said}");
+    assert!(said.contains("without a record of how") && said.contains("state.db-wal: the file can't grow"), "{said}");
+    assert!(said.contains("raise the limit and try again"), "{said}");
+    // Without the limit, everything is there.
+    assert_eq!(site.ok(&["list"]).lines().count(), 17);
+    assert_eq!(site.job("q/slow")["outcome"], json!("interrupted"));
+    site.ok(&["process", "q", "--again"]);
+    assert_eq!(site.ok(&["list", "--state", "succeeded"]).lines().count(), 17);
+}
+
+#[test]
+fn a_log_that_reaches_the_file_size_limit_says_what_is_missing() {
+    let site = TempSite::with("queues: {q: [{id: loud, run: 'seq 1 500000'}]}");
+    let output = limited(&site, 1200, &["process", "--quiet"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let log = site.ok(&["log", "q/loud"]);
+    assert!(log.starts_with("1\n2\n") && log.len() <= 1200 * 512, "{} bytes", log.len());
+    assert!(
+        log.ends_with(" lost: the limit of file sizes (`ulimit -f`) is reached]\n"),
+        "{:?}",
+        &log[log.len() - 200..]
+    );
+}
+
+#[test]
+fn a_log_that_can_never_be_written_says_so() {
+    // A file in place of the folder, as if nothing could be created in it.
+    let site = TempSite::with(
+        "queues:\n  q:\n    - {id: silent, run: 'true'}\n    - {id: a, run: 'rm -rf .setlist/logs; : > .setlist/logs; echo done'}\n    \
+         - {id: restore, run: rm .setlist/logs}\n",
+    );
+    site.ok(&["process", "--quiet"]);
+    assert_eq!(site.job("q/a")["outcome"], json!("succeeded"));
+    assert_eq!(site.ok(&["log", "q/a"]), "[setlist: 5 B lost: Not a directory (os error 20)]\n");
+    assert_eq!(site.ok(&["log", "q/silent"]), "");
+}
+
 /// A file size limit, for systems on which a disk can't be mounted by users.
 #[test]
 fn a_file_size_limit_loses_nothing() {
@@ -293,11 +365,8 @@ fn a_file_size_limit_loses_nothing() {
     let mut jobs = 2;
     let mut refused = 0;
     for blocks in (0..140).step_by(7) {
-        let mut command = Command::new("sh");
-        // If the signal is ignored, the write fails with an error.
-        command.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &blocks.to_string(), SETLIST]);
-        site.set_environment(&mut command);
-        let printed = CommandOutput::from_output(&command.args(["add", "q", "--", "true"]).output().unwrap());
+        let mut command = limited(&site, blocks, &["add", "q", "--", "true"]);
+        let printed = CommandOutput::from_output(&command.output().unwrap());
         match printed.code {
             Some(0) => jobs += 1,
             code => {

@@ -21,7 +21,7 @@ fn server(files: &TempSite) -> Option<OwnServer> {
                 fs::copy(certificates.join(name), data.join(name)).unwrap();
             }
             fs::set_permissions(data.join("server.key"), fs::Permissions::from_mode(0o600)).unwrap();
-            let rules = "local all setlist trust\nhostssl all app 127.0.0.1/32 scram-sha-256\n";
+            let rules = "local all setlist trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
             fs::write(data.join("pg_hba.conf"), rules).unwrap();
         },
     )?;
@@ -107,12 +107,59 @@ fn connections_are_encrypted_and_the_server_is_checked_as_sslmode_says() {
         assert!(error.starts_with("Some(3)") && error.contains(text), "{parameters}: {error}");
     };
     refused("127.0.0.1", "&sslmode=verify-full&sslrootcert=HERE/root.crt", "not valid for");
-    refused("localhost", "&sslmode=verify-full&sslrootcert=HERE/other.crt", "UnknownIssuer");
-    refused("127.0.0.1", "&sslmode=verify-ca&sslrootcert=HERE/other.crt", "UnknownIssuer");
-    refused("127.0.0.1", "&sslmode=require&sslrootcert=HERE/other.crt", "UnknownIssuer");
-    refused("127.0.0.1", "&sslmode=disable", "no encryption");
+    let issuer =
+        "its certificate was not issued by one of those in HERE/other.crt; name the right file with `sslrootcert`";
+    let issuer = issuer.replace("HERE", &access.site.path().display().to_string());
+    refused("localhost", "&sslmode=verify-full&sslrootcert=HERE/other.crt", &issuer);
+    refused("127.0.0.1", "&sslmode=verify-ca&sslrootcert=HERE/other.crt", &issuer);
+    refused("127.0.0.1", "&sslmode=require&sslrootcert=HERE/other.crt", &issuer);
+    refused("127.0.0.1", "&sslmode=verify-full&sslrootcert=HERE/root.crt", "use that name in the address");
+    refused("127.0.0.1", "&sslmode=disable", "no encryption; check the user and `sslmode`, and `pg_hba.conf`");
     refused("127.0.0.1", "&sslmode=verify-ca", "set sslrootcert");
     refused("127.0.0.1", "&sslmode=verify-ca&sslrootcert=HERE/none.crt", "none.crt");
+}
+
+#[test]
+fn refusals_of_the_server_come_with_what_to_do() {
+    let Some(access) = Access::new() else { return };
+    let port = access.server.port;
+    let mut client = access.server.client().unwrap();
+    client.batch_execute("CREATE ROLE guest LOGIN PASSWORD 'guest'").unwrap();
+    let says = |user: &str, database: &str, password: Option<&str>| {
+        let url = format!("postgres://{user}@127.0.0.1:{port}/{database}?site=a");
+        let said = access.status(Some(&url), password.map(|password| ("PGPASSWORD", password)).as_slice()).unwrap_err();
+        let place = format!("Some(3) setlist: can't use PostgreSQL at 127.0.0.1:{port}, database {database}: ");
+        said.strip_prefix(&place).unwrap_or_else(|| panic!("{said}")).trim_end().to_owned()
+    };
+    let wrong = "it refuses the password of app; correct `PGPASSWORD` or `~/.pgpass`";
+    assert_eq!(says("app", "jobs", Some("wrong")), wrong);
+    let missing = "app needs a password; set `PGPASSWORD`, or add a line to `~/.pgpass`";
+    assert_eq!(says("app", "jobs", None), missing);
+    let no_database = "there is no such database; create it with `createdb none` on the server, or check the name";
+    assert_eq!(says("app", "none", Some("se:cret")), no_database);
+    // What it says to do helps.
+    let refused = says("guest", "jobs", Some("guest"));
+    let grant = "GRANT CONNECT, CREATE ON DATABASE \"jobs\" TO \"guest\"";
+    assert_eq!(refused, format!("permission denied for database jobs; its owner can allow it with `{grant}`"));
+    client.batch_execute(grant).unwrap();
+    let guest = format!("postgres://guest@127.0.0.1:{port}/jobs?site=a");
+    access.status(Some(&guest), &[("PGPASSWORD", "guest")]).unwrap();
+    // Now the schema is that of the guest.
+    let refused = says("app", "jobs", Some("se:cret"));
+    let owner = "permission denied for schema setlist; connect as the owner of the schema `setlist`, who can also grant app \
+                 its use, with all privileges on its tables and sequences";
+    assert_eq!(refused, owner);
+    let folder = access.server.socket().parent().unwrap().display().to_string();
+    let parameters = format!("user=setlist dbname=jobs port={port} host={folder}");
+    let mut of_schema = postgres::Client::connect(&parameters, postgres::NoTls).unwrap();
+    let grants = "GRANT USAGE ON SCHEMA setlist TO app; GRANT ALL ON ALL TABLES IN SCHEMA setlist TO app; \
+                  GRANT ALL ON ALL SEQUENCES IN SCHEMA setlist TO app";
+    of_schema.batch_execute(grants).unwrap();
+    access.status(Some(&access.url("127.0.0.1", "")), &[PASSWORD]).unwrap();
+    client.batch_execute("ALTER ROLE app CONNECTION LIMIT 0").unwrap();
+    let full = access.status(Some(&access.url("127.0.0.1", "")), &[PASSWORD]).unwrap_err();
+    assert!(full.contains("can't reach PostgreSQL at") && full.contains("too many connections"), "{full}");
+    assert!(full.ends_with("; try again, or raise `max_connections` on the server\n"), "{full}");
 }
 
 #[test]

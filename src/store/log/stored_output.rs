@@ -54,6 +54,14 @@ impl StoredOutput {
         }
     }
 
+    /// With a line behind it.
+    #[must_use]
+    pub(in crate::store) fn followed_by(mut self, line: &str) -> Self {
+        let line = if self.head.is_empty() { line.trim_start() } else { line };
+        self.head.extend_from_slice(line.as_bytes());
+        self
+    }
+
     /// How many bytes it has.
     pub(in crate::store) fn len(&self) -> u64 {
         (self.head.len() + self.index.len() + self.sizes.len()) as u64

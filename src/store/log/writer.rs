@@ -11,6 +11,7 @@ use super::compact;
 use super::deletion::lock_shared;
 use super::files::{create, head_path, index_path, record_printed, sizes_path, tail_path};
 use super::index_writer::IndexWriter;
+use super::lost_notes::LostNotes;
 use super::progress::{LogProgress, ProgressFn};
 use super::stream_index::OutputOrigin;
 use super::tail_segment::TailHeader;
@@ -38,6 +39,8 @@ pub struct LogWriter {
     index_writer: IndexWriter,
     size_writer: SizeWriter,
     lost: LostOutput,
+    /// Where it is noted what is missing if the log has no room for that.
+    lost_notes: Option<LostNotes>,
     progress: Option<ProgressFn>,
 }
 
@@ -48,6 +51,13 @@ struct LostOutput {
     reason: String,
     /// When its last part arrived.
     at: DateTime<Utc>,
+}
+
+impl LostOutput {
+    /// The line in the log that says what is missing.
+    fn notice(&self) -> String {
+        format!("\n[setlist: {} lost: {}]\n", text::bytes(self.bytes), self.reason)
+    }
 }
 
 /// The smallest limit of a log, in bytes.
@@ -74,6 +84,7 @@ impl LogWriter {
             index_writer,
             size_writer,
             lost: LostOutput::default(),
+            lost_notes: None,
             progress: None,
         }
     }
@@ -82,6 +93,12 @@ impl LogWriter {
     #[must_use]
     pub(in crate::store) fn with_progress(self, progress: ProgressFn) -> Self {
         Self { progress: Some(progress), ..self }
+    }
+
+    /// Also notes there what is missing if the log could not be written at all.
+    #[must_use]
+    pub(in crate::store) fn noting_losses(self, notes: LostNotes) -> Self {
+        Self { lost_notes: Some(notes), ..self }
     }
 
     /// Appends output that arrived from `stream` at `at`. If it can't be written, it is dropped and the error is
@@ -94,6 +111,7 @@ impl LogWriter {
             self.lost.reason = match error {
                 StoreError::Io { source, .. } => source.to_string(),
                 StoreError::DiskFull { .. } => "the disk is full".to_owned(),
+                StoreError::FileSizeLimit { .. } => "the limit of file sizes (`ulimit -f`) is reached".to_owned(),
                 error => error.to_string(),
             };
         }
@@ -111,7 +129,7 @@ impl LogWriter {
     /// Finishes the log after the run has ended: a single file is left. On an error the output can still be read as
     /// before.
     pub fn finish(mut self) -> Result<(), StoreError> {
-        let admitted = self.report_lost();
+        let admitted = self.report_lost().or_else(|error| self.note_lost(error));
         self.index_writer.finish();
         if let (Some(head), Some((tail, header))) = (&self.head, &self.tail) {
             compact::compact(&self.dir, self.run, head, tail, *header, Some(self.tail_line_ends))?;
@@ -124,12 +142,36 @@ impl LogWriter {
 
     fn report_lost(&mut self) -> Result<(), StoreError> {
         if self.lost.bytes > 0 {
-            let LostOutput { bytes, reason, at } = &self.lost;
-            let notice = format!("\n[setlist: {} lost: {reason}]\n", text::bytes(*bytes));
-            self.append(notice.as_bytes(), OutputOrigin { stream: Stream::Err, at: *at })?;
+            let notice = self.lost.notice();
+            self.append(notice.as_bytes(), OutputOrigin { stream: Stream::Err, at: self.lost.at })?;
             self.lost = LostOutput::default();
         }
         Ok(())
+    }
+
+    /// Says what is missing from a log that can't grow: in place of its last bytes, or else beside it.
+    fn note_lost(&mut self, error: StoreError) -> Result<(), StoreError> {
+        let beside = self.lost.notice();
+        // The bytes that the notice replaces are lost as well.
+        self.lost.bytes += beside.len() as u64;
+        let notice = self.lost.notice();
+        let len = notice.len() as u64;
+        let replaced = match &mut self.tail {
+            Some((_, header)) if header.output_len >= header.kept_from + len => {
+                header.output_len -= len;
+                self.append_to_tail(notice.as_bytes())
+            }
+            None if self.head_len >= len => {
+                self.head_len -= len;
+                self.append_to_head(notice.as_bytes())
+            }
+            _ => Err(error),
+        };
+        replaced.or_else(|error| {
+            let notes = self.lost_notes.as_ref().ok_or(error)?;
+            notes.add(self.run, beside);
+            Ok(())
+        })
     }
 
     fn append(&mut self, bytes: &[u8], origin: OutputOrigin) -> Result<(), StoreError> {

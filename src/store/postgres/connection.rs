@@ -138,9 +138,10 @@ impl PostgresStore {
             Attempt::Done(report) => Ok(report),
             Attempt::Broken => match self.try_commands(commands)? {
                 Attempt::Done(report) => Ok(report),
-                Attempt::Broken => {
-                    Err(unreachable(self.session.address(), "the connection broke twice; nothing was changed: try again"))
-                }
+                Attempt::Broken => Err(unreachable(
+                    self.session.address(),
+                    "the connection broke twice; nothing was changed: try again",
+                )),
             },
         }
     }

@@ -153,7 +153,8 @@ fn all_lists(site: &PartialSite<'_>, queues: &[QueueInfo]) -> Result<Vec<(QueueI
         let numbers = numbers.map(|number| number.map(JobId)).collect::<Result<_, _>>();
         let nth: usize = number(row, 0)?;
         let list = ids.get_mut(nth).zip(numbers.ok());
-        let (list, numbers) = list.ok_or_else(|| StoreError::UnreadableRow { reason: "not a list of jobs".to_owned() })?;
+        let (list, numbers) =
+            list.ok_or_else(|| StoreError::UnreadableRow { reason: "not a list of jobs".to_owned() })?;
         *list = numbers;
     }
     Ok(lists().zip(ids).map(|((queue, phase), ids)| (queue, phase, ids)).collect())

@@ -14,6 +14,9 @@ use crate::text;
 /// The oldest version that has all that the statements need, as `server_version_num`.
 const OLDEST_VERSION: u32 = 140_000;
 
+/// How the client says that it doesn't understand the server.
+const UNKNOWN_MESSAGE: &str = "bytes remaining on stream";
+
 /// How the client says that a name can't be looked up.
 const LOOKUP_FAILED: &str = "failed to lookup address information: ";
 
@@ -116,12 +119,12 @@ fn of_report(address: &ServerAddress, reported: &DbError) -> String {
         (SqlState::ADMIN_SHUTDOWN, "the server is shutting down; try again when it is back".to_owned()),
         (SqlState::CRASH_SHUTDOWN, "the server has crashed; try again when it is back".to_owned()),
         (SqlState::CANNOT_CONNECT_NOW, format!("{message}; try again")),
-        (
-            SqlState::TOO_MANY_CONNECTIONS,
-            format!("{message}; try again, or raise `max_connections` on the server"),
-        ),
+        (SqlState::TOO_MANY_CONNECTIONS, format!("{message}; try again, or raise `max_connections` on the server")),
         (SqlState::DISK_FULL, format!("{message}; nothing was changed: make room on the server and try again")),
-        (SqlState::LOCK_NOT_AVAILABLE, "another client keeps the site locked; nothing was changed: try again".to_owned()),
+        (
+            SqlState::LOCK_NOT_AVAILABLE,
+            "another client keeps the site locked; nothing was changed: try again".to_owned(),
+        ),
     ];
     known.into_iter().find_map(|(state, reason)| (state == *code).then_some(reason)).unwrap_or(message)
 }
@@ -142,6 +145,11 @@ fn missing_privilege(message: &str, user: &str, database: &str) -> String {
 fn of_connection(error: &io::Error) -> String {
     use io::ErrorKind;
     let text = error.to_string();
+    let is_other_protocol =
+        matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) || text == UNKNOWN_MESSAGE;
+    if is_other_protocol {
+        return format!("what answers there is no PostgreSQL server ({text}); check the host and the port");
+    }
     if let Some(why) = text.strip_prefix(LOOKUP_FAILED) {
         return format!("the name of the host can't be looked up ({}); check the address", why.to_lowercase());
     }
@@ -149,7 +157,9 @@ fn of_connection(error: &io::Error) -> String {
         ErrorKind::ConnectionRefused => "connection refused; is the server running, and is the port right?",
         ErrorKind::NotFound => "there is no such socket; is the server running on this machine?",
         ErrorKind::PermissionDenied if text == "database does not allow writes" => STANDBY,
-        ErrorKind::TimedOut => "the connection timed out; is the address right, and is the server not behind a firewall?",
+        ErrorKind::TimedOut => {
+            "the connection timed out; is the address right, and is the server not behind a firewall?"
+        }
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
             "there is no route to the host; is the network up, and is the address right?"
         }
@@ -157,9 +167,6 @@ fn of_connection(error: &io::Error) -> String {
         | ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
         | ErrorKind::BrokenPipe => "the connection broke; try again",
-        ErrorKind::InvalidData | ErrorKind::InvalidInput => {
-            return format!("what answers there is no PostgreSQL server ({text}); check the host and the port");
-        }
         _ => return text,
     };
     advice.to_owned()

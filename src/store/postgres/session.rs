@@ -343,7 +343,10 @@ pub(super) fn spawn_thread(
 
 fn no_answer(address: &ServerAddress, limit: Duration) -> StoreError {
     let seconds = limit.as_secs();
-    unreachable(address, format!("no answer within {seconds}s; does PostgreSQL listen there, or is it overloaded or cut off?"))
+    unreachable(
+        address,
+        format!("no answer within {seconds}s; does PostgreSQL listen there, or is it overloaded or cut off?"),
+    )
 }
 
 fn broken(address: &ServerAddress) -> StoreError {

@@ -17,7 +17,7 @@ use crate::crash;
 use crate::model::{DecideError, Event, RunId, perform};
 use crate::store::backend::{TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
-use crate::store::log::{StoredOutput, StoredOutputs};
+use crate::store::log::{LostNotes, StoredOutput, StoredOutputs};
 use crate::store::notifier::Notifier;
 use crate::store::reservation_lock::ReservationLock;
 use crate::store::state_dir::StateDir;
@@ -39,12 +39,14 @@ pub struct SqliteStore {
     pub(super) cache: Option<TxCache>,
     /// What readers of output use. It has a connection of its own.
     pub(super) outputs: StoredOutputs,
+    /// What is missing from the logs of running jobs that can't be written.
+    pub(super) lost_notes: LostNotes,
 }
 
 impl SqliteStore {
     /// Runs commands in one transaction while holding the write lock, then notifies other connections.
     pub(super) fn run_commands(&mut self, commands: &[TimedCommand<'_>]) -> Result<TransactionReport, StoreError> {
-        let mut outputs = EndedOutputs::read(&self.dir.logs(), commands);
+        let mut outputs = EndedOutputs::read(&self.dir.logs(), &self.lost_notes, commands);
         self.write_lock.lock()?;
         let report = self.check_in_place().and_then(|()| {
             let report = self.run_transaction(commands, &mut outputs);
@@ -61,7 +63,7 @@ impl SqliteStore {
         if changes > 0 {
             self.notifier.notify_others();
         }
-        outputs.remove_files(&self.dir.logs());
+        outputs.remove_files(&self.dir.logs(), &self.lost_notes);
         Ok(report)
     }
 

@@ -19,7 +19,7 @@ use super::wal_check;
 use super::write_lock::{WriteLock, recorded_seq};
 use crate::crash;
 use crate::store::error::StoreError;
-use crate::store::log::StoredOutputs;
+use crate::store::log::{LostNotes, StoredOutputs};
 use crate::store::notifier::Notifier;
 use crate::store::private_files::open_private;
 use crate::store::reservation_lock::ReservationLock;
@@ -110,6 +110,7 @@ fn connect_to(dir: &StateDir, file: ConnectedDb, write_lock: WriteLock) -> Resul
         notifier,
         cache: None,
         outputs: stored_outputs(dir.clone(), reopen),
+        lost_notes: LostNotes::default(),
     })
 }
 

@@ -10,22 +10,39 @@ use super::columns::Nanos;
 use super::tx_state::TxState;
 use crate::model::{Command, Job, JobId, RunId, StateReader};
 use crate::store::backend::{CommandResult, TimedCommand};
-use crate::store::log::StoredOutput;
+use crate::store::log::{LostNotes, StoredOutput};
 
 /// The small outputs of the runs that a transaction ends, read before it begins.
 #[derive(Default)]
 pub(super) struct EndedOutputs {
     /// By the index of the command.
-    outputs: HashMap<usize, (JobId, RunId, StoredOutput)>,
+    outputs: HashMap<usize, EndedOutput>,
     /// The runs whose output was stored.
     stored: Vec<RunId>,
 }
 
+/// The small output of a run that a transaction ends.
+struct EndedOutput {
+    job: JobId,
+    run: RunId,
+    output: StoredOutput,
+    /// Whether its files can't hold what it says.
+    is_only_here: bool,
+}
+
 impl EndedOutputs {
     /// Reads the output of the runs that these commands end. One that can't be read stays in its files.
-    pub(super) fn read(logs: &Path, commands: &[TimedCommand<'_>]) -> Self {
+    pub(super) fn read(logs: &Path, lost_notes: &LostNotes, commands: &[TimedCommand<'_>]) -> Self {
         let output = |(nth, (command, _)): (usize, &TimedCommand<'_>)| match command.requested() {
-            Command::EndRun { job, run, .. } => Some((nth, (*job, *run, StoredOutput::read_files(logs, *run).ok()??))),
+            Command::EndRun { job, run, .. } => {
+                let (stored, note) = (StoredOutput::read_files(logs, *run).ok().flatten(), lost_notes.of(*run));
+                let is_only_here = note.is_some();
+                let output = match (stored, note) {
+                    (stored, Some(note)) => stored.unwrap_or_default().followed_by(&note),
+                    (stored, None) => stored?,
+                };
+                Some((nth, EndedOutput { job: *job, run: *run, output, is_only_here }))
+            }
             _ => None,
         };
         Self { outputs: commands.iter().enumerate().filter_map(output).collect(), stored: Vec::new() }
@@ -35,9 +52,10 @@ impl EndedOutputs {
     pub(super) fn store(&mut self, state: &TxState<'_>, nth: usize, result: &CommandResult) -> Result<()> {
         // A transaction without events is not committed.
         let has_ended = result.as_ref().is_ok_and(|events| !events.is_empty());
-        let Some((job, run, output)) = self.outputs.remove(&nth).filter(|_| has_ended) else { return Ok(()) };
+        let Some(ended) = self.outputs.remove(&nth).filter(|_| has_ended) else { return Ok(()) };
+        let EndedOutput { job, run, output, is_only_here } = ended;
         // A hook reads the file.
-        if !state.job(job)?.is_some_and(|job| runs_hook(&job)) {
+        if is_only_here || !state.job(job)?.is_some_and(|job| runs_hook(&job)) {
             insert(state.db, run, &output)?;
             self.stored.push(run);
         }
@@ -45,8 +63,9 @@ impl EndedOutputs {
     }
 
     /// Deletes the files of what was stored, after the transaction was committed.
-    pub(super) fn remove_files(self, logs: &Path) {
+    pub(super) fn remove_files(self, logs: &Path, lost_notes: &LostNotes) {
         for run in self.stored {
+            lost_notes.forget(run);
             StoredOutput::remove_files(logs, run);
         }
     }

@@ -17,6 +17,7 @@ use super::removal_check::DbIdentity;
 use super::wal_check::check_pages;
 use super::write_lock::{WriteLock, recorded_seq};
 use crate::store::error::StoreError;
+use crate::store::log::LostNotes;
 use crate::store::notifier::Notifier;
 use crate::store::state_dir::StateDir;
 use crate::store::trust::check_state_dir;
@@ -53,6 +54,7 @@ fn open(dir: &StateDir) -> Result<SqliteStore, StoreError> {
         notifier,
         cache: None,
         outputs: stored_outputs(dir.clone(), open),
+        lost_notes: LostNotes::default(),
     })
 }
 

@@ -187,7 +187,7 @@ impl Store for SqliteStore {
     }
 
     fn log_writer(&self, run: RunId, limit: u64) -> LogWriter {
-        LogWriter::new(self.dir.logs(), run, limit)
+        LogWriter::new(self.dir.logs(), run, limit).noting_losses(self.lost_notes.clone())
     }
 
     fn terminal_inputs(&self) -> TerminalInputPipes {

@@ -197,7 +197,10 @@ fn an_unreachable_server_is_an_error_and_nothing_is_changed() {
     std::fs::rename(&socket, &moved).unwrap();
     site.break_all();
     let error = store.execute(&[add(1)], super::at(0)).unwrap_err();
-    assert!(matches!(&error, StoreError::Unreachable { server, .. } if server.contains("database postgres")), "{error}");
+    assert!(
+        matches!(&error, StoreError::Unreachable { server, .. } if server.contains("database postgres")),
+        "{error}"
+    );
     assert!(matches!(store.load(), Err(StoreError::Unreachable { .. })));
     std::fs::rename(&moved, &socket).unwrap();
     assert_eq!(titles(&mut store), ["job 1"], "it connects again by itself");
