@@ -203,7 +203,7 @@ fn a_server_that_is_too_old_is_not_used() {
             let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
             thread::spawn(move || forward(from, to, None));
             let names = (version.clone(), older.clone());
-            thread::spawn(move || forward(server, client, Some(names)));
+            thread::spawn(move || forward(server, client, Some(&names)));
         }
     });
     let site = TempSite::with(JOBS);
@@ -214,11 +214,11 @@ fn a_server_that_is_too_old_is_not_used() {
 }
 
 /// Copies bytes until an end is closed, with a text replaced by one of the same length.
-fn forward(mut from: TcpStream, mut to: TcpStream, replaced: Option<(String, String)>) {
+fn forward(mut from: TcpStream, mut to: TcpStream, replaced: Option<&(String, String)>) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         let bytes = &mut buffer[..length];
-        if let Some((text, other)) = &replaced
+        if let Some((text, other)) = replaced
             && let Some(at) = memchr::memmem::find(bytes, text.as_bytes())
         {
             bytes[at..at + text.len()].copy_from_slice(other.as_bytes());

@@ -6,6 +6,7 @@ use super::connection::PostgresStore;
 use super::fetch::{JOB_ROW, SiteFetch, in_phase};
 use super::job_columns::{rank, settled};
 use super::partial_site::PartialSite;
+use super::queue_totals::QueueTotals;
 use super::sql_text::{json, literal, nanos, number, text};
 use crate::model::{
     Job, JobCounts, JobId, JobState, Phase, QueueId, QueueInfo, QueueMode, ScheduleTarget, SiteState, StateReader,
@@ -55,7 +56,7 @@ impl PostgresStore {
         min_jobs: usize,
     ) -> Result<Option<SiteState>, StoreError> {
         self.read(&status_fetches(), |site| {
-            let counts: Vec<JobCounts> = site.known().stored_totals.values().map(|totals| totals.counts()).collect();
+            let counts: Vec<JobCounts> = site.known().stored_totals.values().map(QueueTotals::counts).collect();
             if counts.iter().map(|queue| queue.pending + queue.running + queue.finished).sum::<usize>() < min_jobs {
                 return Ok(None);
             }
