@@ -226,8 +226,8 @@ pub(super) fn definition_of(
     options.options.set_exec_options(exec, &here);
     exec.env = options.env.iter().map(|pair| parse_variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?;
     let mut definition = Definition::new(script);
-    definition.title.clone_from(&options.title);
-    definition.tags.clone_from(&options.tag);
+    definition.title = options.title.as_str().into();
+    definition.tags = options.tag.as_slice().into();
     definition.scheduling = Arc::clone(scheduling);
     Ok(Arc::new(definition))
 }

@@ -110,7 +110,7 @@ fn show(held: &SiteState, file: &std::path::Path) -> Result<(), CliError> {
     for job in jobs {
         let command = match &job.definition.call {
             Call::Script(script) => match &script.program {
-                Program::Run { text, .. } => text.clone(),
+                Program::Run { text, .. } => text.to_string(),
                 Program::Command(words) => words.join(" "),
             },
             Call::Function(_) => String::new(),

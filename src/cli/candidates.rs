@@ -138,7 +138,7 @@ fn add_names_of_file(plan: DesiredState, names: &mut BTreeSet<Candidate>) {
         for job in &queue.jobs {
             if let Some(name) = &job.name {
                 let text = format!("{}/{name}", queue.id);
-                names.insert(Candidate { is_job: true, text, title: job.title.clone() });
+                names.insert(Candidate { is_job: true, text, title: job.title.to_string() });
             }
         }
         names.insert(Candidate { is_job: false, text: queue.id.to_string(), title: queue.settings.title });

@@ -153,9 +153,9 @@ fn warnings(file: &Path, desired: &DesiredState) -> Vec<String> {
         let name = format!("{}/{}", queue.id, definition.name.as_deref().unwrap_or_default());
         let mut add = |what: String| warnings.push(format!("{}: {what}", text::sanitize_line(&name)));
         // The title of a matrix job may come from its script.
-        let title = Some(&definition.title).filter(|_| definition.matrix.is_none());
-        for (field, text) in [("title", title), ("confirm", definition.scheduling.confirm.as_ref())] {
-            if let Some(variable) = text.and_then(|text| definition::find_variable(text)) {
+        let title = Some(definition.title.as_str()).filter(|_| definition.matrix.is_none());
+        for (field, text) in [("title", title), ("confirm", definition.scheduling.confirm.as_deref())] {
+            if let Some(variable) = text.and_then(definition::find_variable) {
                 add(format!(
                     "{variable} in `{field}` is shown as it is; only `${{matrix.NAME}}` is replaced, in a job with a `matrix`, and `${{item}}` with `for_each`"
                 ));

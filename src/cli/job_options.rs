@@ -74,7 +74,7 @@ impl JobOptionArgs {
         exec.on_finish = self
             .on_finish
             .as_ref()
-            .map(|text| Arc::new(Hook::new(Program::Run { text: text.clone(), shell: Program::default_shell() })));
+            .map(|text| Arc::new(Hook::new(Program::Run { text: text.into(), shell: Program::default_shell() })));
         exec.log_limit = self.log_limit.unwrap_or(exec.log_limit);
     }
 }

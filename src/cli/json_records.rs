@@ -544,7 +544,7 @@ pub(super) fn job_command(job: &Job) -> Option<String> {
 /// A script, or a command quoted for a shell.
 pub(super) fn command_line(program: &Program) -> String {
     match program {
-        Program::Run { text, .. } => text.clone(),
+        Program::Run { text, .. } => text.to_string(),
         Program::Command(words) => text::shell_command(words),
     }
 }

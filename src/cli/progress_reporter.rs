@@ -117,7 +117,7 @@ impl ProgressReporter {
             Event::Skipped { reason, .. } => {
                 // If it can't be read why, it is printed.
                 let is_failure = !self.quiet || has_failed_need(&job, |id| store.job(id)).unwrap_or(true);
-                let outcome = Outcome::Skipped { reason: reason.clone(), by: SkipKind::Needs };
+                let outcome = Outcome::Skipped { reason: reason.as_str().into(), by: SkipKind::Needs };
                 self.count_finished(&job, &outcome);
                 if is_failure {
                     self.print_finished(&job, &outcome);

@@ -31,7 +31,7 @@ pub(super) fn read_hook(
 
 fn read_script(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Program> {
     let text = value::non_empty_text(node, path, "the script", problems)?;
-    Some(Program::Run { text, shell: Program::default_shell() })
+    Some(Program::Run { text: text.into(), shell: Program::default_shell() })
 }
 
 fn read_command(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Program> {

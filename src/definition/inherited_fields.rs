@@ -28,7 +28,7 @@ pub(super) struct InheritedFields {
     pass_env: Option<PassEnv>,
     /// Those of the file, which only the defaults have.
     pub(super) secrets: Option<Arc<[String]>>,
-    pub(super) shell: Option<Arc<[String]>>,
+    pub(super) shell: Option<Arc<Vec<String>>>,
     cwd: Option<PathBuf>,
     timeout: Option<Override<Duration>>,
     grace: Option<Duration>,

@@ -240,7 +240,8 @@ impl JobEntry {
         let inherited = own.as_ref().unwrap_or(&scope.inherited);
         let program = match self.program {
             ProgramSource::Run(text) => {
-                Program::Run { text, shell: inherited.shell.clone().unwrap_or_else(Program::default_shell) }
+                let shell = inherited.shell.clone().unwrap_or_else(Program::default_shell);
+                Program::Run { text: text.into(), shell }
             }
             ProgramSource::Command(words) => Program::Command(words),
         };
@@ -252,7 +253,7 @@ impl JobEntry {
         };
         let mut definition = Definition::new(Script { program, exec });
         definition.name = Some(name);
-        definition.title = self.title;
+        definition.title = self.title.into();
         if let Some(arguments) = self.arguments.filter(|arguments| !arguments.is_empty()) {
             definition.arguments = Arc::new(*arguments);
         }
@@ -263,7 +264,7 @@ impl JobEntry {
             let options = inherited.scheduling_options(confirm, schedule, expect);
             interner.scheduling_options(SchedulingOptions { unique, ..options })
         };
-        definition.tags = inherited.tags.clone().unwrap_or_default();
+        definition.tags = inherited.tags.clone().unwrap_or_default().into();
         definition
     }
 }

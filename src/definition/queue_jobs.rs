@@ -287,7 +287,7 @@ impl EntryReader<'_, '_> {
                     job.needs = std::mem::take(&mut entry.needs);
                     let mut definition = entry.into_definition(Arc::clone(&job.name), self.scope, self.interner);
                     if !has_distinct_labels {
-                        definition.title = variant.title(&definition.title, &label(&definition));
+                        definition.title = variant.title(&definition.title, &label(&definition)).into();
                     }
                     definition.matrix = Some(Arc::new(variant.parameters(base)));
                     definition.digest = Some(variant.digest(node));
@@ -309,6 +309,6 @@ fn inherited_limit_problem(node: &Node<'_>, path: &ValuePath<'_>) -> Problem {
 fn label(definition: &Definition) -> String {
     match &definition.call {
         Call::Script(script) if definition.title.is_empty() => script.first_line(),
-        _ => definition.title.clone(),
+        _ => definition.title.to_string(),
     }
 }

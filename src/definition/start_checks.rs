@@ -17,7 +17,7 @@ pub(super) fn read_condition(node: &Node<'_>, path: &ValuePath<'_>, problems: &m
     match &node.kind {
         NodeKind::Scalar(..) => {
             let text = value::non_empty_text(node, path, "the condition", problems)?;
-            Some(Program::Run { text, shell: Program::default_shell() })
+            Some(Program::Run { text: text.into(), shell: Program::default_shell() })
         }
         NodeKind::List(_) => program::read_command_line(node, path, "a program and its arguments as a list", problems)
             .map(Program::Command),

@@ -99,7 +99,7 @@ pub(super) fn shell_scripts(definition: &Definition) -> Vec<&str> {
 
 fn scripts_of(program: &Program) -> Vec<&str> {
     match program {
-        Program::Run { text, shell } if shell.first().is_some_and(|shell| is_unix_shell(shell)) => vec![text],
+        Program::Run { text, shell } if shell.first().is_some_and(|shell| is_unix_shell(shell)) => vec![text.as_str()],
         // The language of the script may use the same syntax.
         Program::Run { .. } => Vec::new(),
         Program::Command(words) => script_words(words).into_iter().map(|nth| words[nth].as_str()).collect(),

@@ -120,7 +120,7 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         Command::ReapWorker { worker, started_runs, unreachable_host } => {
             let outcome = match unreachable_host {
                 None => Outcome::Interrupted,
-                Some(host) => Outcome::Unreachable { host: host.clone() },
+                Some(host) => Outcome::Unreachable { host: host.as_str().into() },
             };
             reap_worker(reader, *worker, started_runs, outcome, now)
         }

@@ -23,10 +23,10 @@ pub struct RunId(pub u64);
 #[serde(transparent)]
 pub struct WorkerId(pub u64);
 
-/// A queue's name; any string is valid. Cheap to clone.
+/// A queue's name; any string is valid. Cheap to clone, and as small as a pointer: each job has one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct QueueId(Arc<str>);
+pub struct QueueId(Arc<Box<str>>);
 
 impl QueueId {
     /// The name as a string slice.
@@ -50,13 +50,13 @@ impl QueueId {
 
 impl From<&str> for QueueId {
     fn from(name: &str) -> Self {
-        Self(name.into())
+        Self(Arc::new(name.into()))
     }
 }
 
 impl From<String> for QueueId {
     fn from(name: String) -> Self {
-        Self(name.into())
+        Self(Arc::new(name.into()))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -65,8 +66,8 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Arc<str>>,
     /// Its display title; `""` until set.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub title: String,
+    #[serde(default, skip_serializing_if = "CompactString::is_empty")]
+    pub title: CompactString,
     /// The function or script that it calls.
     pub call: Call,
     /// The arguments passed to the call.
@@ -80,8 +81,8 @@ pub struct Definition {
     )]
     pub scheduling: Arc<SchedulingOptions>,
     /// Tags, used in filters.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+    pub tags: Box<[String]>,
     /// The combination of a matrix that it was made for, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matrix: Option<Arc<MatrixValues>>,
@@ -226,7 +227,7 @@ impl Job {
 
     /// Sets the title.
     #[must_use]
-    pub fn with_title(mut self, title: impl Into<String>) -> Self {
+    pub fn with_title(mut self, title: impl Into<CompactString>) -> Self {
         Arc::make_mut(&mut self.definition).title = title.into();
         self
     }
@@ -472,11 +473,11 @@ impl Definition {
     pub fn new<Kind>(call: impl IntoCall<Kind>) -> Self {
         Self {
             name: None,
-            title: String::new(),
+            title: CompactString::default(),
             call: call.into_call(),
             arguments: Arguments::shared_empty(),
             scheduling: SchedulingOptions::shared_default(),
-            tags: Vec::new(),
+            tags: Box::default(),
             matrix: None,
             digest: None,
             replacement: None,

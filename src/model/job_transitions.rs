@@ -102,7 +102,7 @@ impl Job {
             Event::Ended { report, after_run, .. } => self.end_run(report, *after_run, at),
             Event::Skipped { reason, .. } => {
                 self.state = JobState::Finished {
-                    outcome: Outcome::Skipped { reason: reason.clone(), by: SkipKind::Needs },
+                    outcome: Outcome::Skipped { reason: reason.as_str().into(), by: SkipKind::Needs },
                     at,
                 };
             }

@@ -29,6 +29,7 @@ mod input;
 mod interpreter;
 mod job;
 mod job_counts;
+mod job_table;
 mod job_transitions;
 mod label_set;
 mod limits;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The program of a script.
@@ -11,11 +12,11 @@ pub enum Program {
     /// A text run by an interpreter.
     Run {
         /// The script's text.
-        text: String,
+        text: CompactString,
         /// The interpreter as written: one word is a known shell or a program, several are an argument vector to
         /// which the script is appended.
         #[serde(default = "Program::default_shell", skip_serializing_if = "is_default_shell")]
-        shell: Arc<[String]>,
+        shell: Arc<Vec<String>>,
     },
     /// A program and its first arguments, without a shell. Never empty.
     Command(#[serde(deserialize_with = "without_spare_capacity")] Vec<String>),
@@ -23,8 +24,8 @@ pub enum Program {
 
 impl Program {
     /// The default interpreter.
-    pub fn default_shell() -> Arc<[String]> {
-        static SH: LazyLock<Arc<[String]>> = LazyLock::new(|| ["sh".to_owned()].into());
+    pub fn default_shell() -> Arc<Vec<String>> {
+        static SH: LazyLock<Arc<Vec<String>>> = LazyLock::new(|| vec!["sh".to_owned()].into());
         Arc::clone(&SH)
     }
 }

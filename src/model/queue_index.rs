@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
 
@@ -14,8 +15,8 @@ pub(super) type PendingRank = (Reverse<i32>, i64);
 /// Indexes of one queue, so that a query does not take longer in a long queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct QueueIndex {
-    /// All jobs by position, including removed ones.
-    pub(super) positions: BTreeSet<(i64, JobId)>,
+    /// All jobs by position, including removed ones; collected when they are first needed. A screen never needs them.
+    pub(super) positions: OnceLock<BTreeSet<(i64, JobId)>>,
     /// The pending jobs that were requested explicitly.
     pub(super) requested: BTreeSet<(PendingRank, JobId)>,
     /// The pending jobs that need approval.

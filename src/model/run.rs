@@ -77,7 +77,7 @@ pub enum Outcome {
     /// It succeeded.
     Succeeded,
     /// It failed.
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// It was cancelled by a user.
     Cancelled,
     /// Its worker died, and its processes are gone.
@@ -86,12 +86,12 @@ pub enum Outcome {
     /// be running, so only an explicit request runs the job again.
     Unreachable {
         /// The host that it ran on.
-        host: String,
+        host: Box<str>,
     },
     /// It did not run.
     Skipped {
         /// Why: which job that it needs did not finish as required, or what its condition printed.
-        reason: String,
+        reason: Box<str>,
         /// What kept it from running.
         #[serde(default, skip_serializing_if = "SkipKind::is_needs")]
         by: SkipKind,
@@ -329,7 +329,7 @@ impl From<Result<Option<Value>, Failure>> for RunReport {
     fn from(result: Result<Option<Value>, Failure>) -> Self {
         match result {
             Ok(value) => Self { value, ..Self::new(Outcome::Succeeded) },
-            Err(failure) => Self::new(Outcome::Failed(failure)),
+            Err(failure) => Self::new(Outcome::Failed(failure.into())),
         }
     }
 }

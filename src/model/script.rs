@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::{ExecOptions, Program};
@@ -18,7 +19,7 @@ pub struct Script {
 
 impl Script {
     /// A script for the default shell with default options.
-    pub fn shell(text: impl Into<String>) -> Self {
+    pub fn shell(text: impl Into<CompactString>) -> Self {
         Self::new(Program::Run { text: text.into(), shell: Program::default_shell() })
     }
 

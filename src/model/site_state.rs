@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use super::expected_times::ExpectedTimes;
 use super::id_hasher::IdHasherBuilder;
 use super::input::InputValues;
+use super::job_table::JobTable;
 use super::need_index::NeedIndex;
 use super::queue_index::{QueueIndex, rank};
 use super::{
@@ -48,9 +49,6 @@ pub struct SiteState {
     file_version: Option<String>,
     counters: Counters,
 }
-
-/// Jobs by id. Boxed, because a hash table that has grown is half empty, and unused slots should be small.
-type JobTable = HashMap<JobId, Box<Job>, IdHasherBuilder>;
 
 /// The last assigned ids and the last sequence number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,19 +99,19 @@ impl SiteState {
 
     /// A job that is in a queue.
     pub fn job(&self, id: JobId) -> Option<&Job> {
-        self.jobs.get(&id).map(Box::as_ref)
+        self.jobs.get(id)
     }
 
     /// The job of that name in that queue. Searches all jobs of the queue, which is fine for lookups by users.
     pub fn job_named(&self, queue: &QueueId, name: &str) -> Option<&Job> {
         let QueueState { pending, running, finished, .. } = self.queues.get(queue)?;
-        let jobs = pending.iter().chain(running).chain(finished).filter_map(|id| self.jobs.get(id));
-        jobs.map(Box::as_ref).find(|job| job.name() == Some(name))
+        let mut jobs = pending.iter().chain(running).chain(finished).filter_map(|id| self.jobs.get(*id));
+        jobs.find(|job| job.name() == Some(name))
     }
 
     /// The index of a job in the list of its phase. Takes logarithmic time.
     pub fn list_index(&self, id: JobId) -> Option<usize> {
-        let job = self.jobs.get(&id)?;
+        let job = self.jobs.get(id)?;
         Some(index_in_list(self.queues.get(&job.queue)?.jobs_in(job.phase()), job, &self.jobs))
     }
 
@@ -124,7 +122,7 @@ impl SiteState {
 
     /// All jobs that are in queues, in arbitrary order.
     pub fn jobs(&self) -> impl Iterator<Item = &Job> {
-        self.jobs.values().map(Box::as_ref)
+        self.jobs.iter()
     }
 
     /// The pending jobs of a queue that need approval before they run, in order.
@@ -347,11 +345,13 @@ impl SiteState {
 
     /// Applies [`Event::WaitChanged`], which changes neither the lists nor the dependents: thousands may come at once.
     fn apply_wait_change(&mut self, id: JobId, event: &Event, at: DateTime<Utc>) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        let index = get_or_create(&mut self.indexes, &job.queue);
-        index.remove(job);
-        job.apply(event, at);
-        index.add(job);
+        let Self { jobs, indexes, .. } = self;
+        jobs.change(id, |job| {
+            let index = get_or_create(indexes, &job.queue);
+            index.remove(job);
+            job.apply(event, at);
+            index.add(job);
+        });
     }
 
     /// Withdraws the explicit requests for the jobs of a queue that is paused.
@@ -359,18 +359,20 @@ impl SiteState {
         let Some(queue) = self.queues.get(id) else { return };
         let index = get_or_create(&mut self.indexes, id);
         for job in queue.pending.iter().chain(&queue.running) {
-            if let Some(job) = self.jobs.get_mut(job).filter(|job| job.is_requested()) {
-                index.remove(job);
-                job.withdraw_request();
-                index.add(job);
+            if self.jobs.get(*job).is_some_and(Job::is_requested) {
+                self.jobs.change(*job, |job| {
+                    index.remove(job);
+                    job.withdraw_request();
+                    index.add(job);
+                });
             }
         }
         self.removed.values_mut().filter(|(job, _)| job.queue == *id).for_each(|(job, _)| job.withdraw_request());
     }
 
     fn forget_position(&mut self, job: &Job) {
-        if let Some(index) = self.indexes.get_mut(&job.queue) {
-            index.positions.remove(&(job.position, job.id));
+        if let Some(positions) = self.indexes.get_mut(&job.queue).and_then(|index| index.positions.get_mut()) {
+            positions.remove(&(job.position, job.id));
         }
     }
 
@@ -379,15 +381,17 @@ impl SiteState {
         let id = job.id;
         let index = get_or_create(&mut self.indexes, &job.queue);
         index.add(&job);
-        index.positions.insert((job.position, id));
-        self.jobs.insert(id, job.into());
+        if let Some(positions) = index.positions.get_mut() {
+            positions.insert((job.position, id));
+        }
+        self.jobs.insert(job.into());
         self.add_to_list(id);
     }
 
     /// Removes a job from everything but its needs, and the positions of its queue, which include removed jobs.
     fn detach(&mut self, id: JobId) -> Option<Job> {
         self.remove_from_list(id);
-        self.jobs.remove(&id).map(|job| *job)
+        self.jobs.remove(id)
     }
 
     /// Removes a job from everything but the positions of its queue, which include removed jobs.
@@ -406,7 +410,7 @@ impl SiteState {
 
     fn register_needs(&mut self, job: &Job) {
         let Self { needs, jobs, removed, .. } = self;
-        needs.register(job, |id| match (jobs.get(&id), removed.get(&id)) {
+        needs.register(job, |id| match (jobs.get(id), removed.get(&id)) {
             (Some(job), _) => NeededState::of(&job.state, false),
             (None, Some((job, _))) => NeededState::of(&job.state, true),
             (None, None) => NeededState::Missing,
@@ -414,7 +418,7 @@ impl SiteState {
     }
 
     fn add_to_list(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get(&id) else { return };
+        let Some(job) = self.jobs.get(id) else { return };
         let queue = get_or_create(&mut self.queues, &job.queue);
         queue.failed += usize::from(counts_as_failed(job));
         let list = queue.jobs_in_mut(job.phase());
@@ -423,7 +427,7 @@ impl SiteState {
     }
 
     fn remove_from_list(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get(&id) else { return };
+        let Some(job) = self.jobs.get(id) else { return };
         if let Some(index) = self.indexes.get_mut(&job.queue) {
             index.remove(job);
         }
@@ -440,9 +444,19 @@ impl SiteState {
         pending.filter(move |id| self.job(*id).and_then(Job::readiness) == Some(readiness))
     }
 
+    /// The jobs of a queue by position, including removed ones.
+    fn positions(&self, queue: &QueueId) -> Option<&BTreeSet<(i64, JobId)>> {
+        Some(self.indexes.get(queue)?.positions.get_or_init(|| {
+            let lists = self.queues.get(queue).map(|queue| [&queue.pending, &queue.running, &queue.finished]);
+            let present = lists.into_iter().flatten().flatten().filter_map(|id| self.job(*id));
+            let removed = self.removed.values().map(|(job, _)| job).filter(|job| job.queue == *queue);
+            present.chain(removed).map(|job| (job.position, job.id)).collect()
+        }))
+    }
+
     /// All jobs of a queue, including removed ones with the reason, in queue order.
     fn all_jobs_of(&self, queue: &QueueId) -> impl Iterator<Item = (&Job, Option<RemovalReason>)> {
-        let positions = self.indexes.get(queue).into_iter().flat_map(|index| &index.positions);
+        let positions = self.positions(queue).into_iter().flatten();
         positions.filter_map(|(_, id)| {
             let present = self.job(*id).map(|job| (job, None));
             present.or_else(|| self.removed.get(id).map(|(job, reason)| (job, Some(*reason))))
@@ -481,7 +495,7 @@ fn counts_as_failed(job: &Job) -> bool {
 
 /// The index of a job in a list, or where it belongs.
 fn index_in_list(list: &VecDeque<JobId>, job: &Job, jobs: &JobTable) -> usize {
-    let before = |other: &JobId| jobs.get(other).is_some_and(|other| compare_in_list(other, job).is_lt());
+    let before = |other: &JobId| jobs.get(*other).is_some_and(|other| compare_in_list(other, job).is_lt());
     // Most lookups are at one of the ends.
     match list.back() {
         Some(end) if before(end) => list.len(),

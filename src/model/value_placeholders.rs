@@ -289,7 +289,7 @@ pub(super) fn command_line(definition: &Definition) -> Option<String> {
     let arguments = definition.arguments.words();
     Some(match &script.program {
         Program::Command(words) => text::shell_command(&[&words[..], &arguments].concat()),
-        Program::Run { text, .. } if arguments.is_empty() => text.clone(),
+        Program::Run { text, .. } if arguments.is_empty() => text.to_string(),
         Program::Run { text, .. } => format!("{}\n# with {}", text.trim_end(), text::shell_command(&arguments)),
     })
 }

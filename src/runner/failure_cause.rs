@@ -176,7 +176,7 @@ impl Evidence<'_> {
 
     fn is_shell_script(&self) -> bool {
         let words = match &self.script.program {
-            Program::Run { shell, .. } => shell,
+            Program::Run { shell, .. } => shell.as_slice(),
             Program::Command(words) => words.as_slice(),
         };
         let interpreter = words.first().and_then(|program| Interpreter::from_program(program));

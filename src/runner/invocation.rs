@@ -40,7 +40,7 @@ struct ScriptPassing {
 pub(super) fn build_invocation(script: &Script, arguments: &Arguments) -> Result<Invocation, Failure> {
     let (words, text) = match &script.program {
         Program::Command(words) => (words.as_slice(), None),
-        Program::Run { text, shell } => (&**shell, Some(text)),
+        Program::Run { text, shell } => (shell.as_slice(), Some(text)),
     };
     let Some((program, first)) = words.split_first() else {
         return Err(not_started("no program to run".to_owned()));

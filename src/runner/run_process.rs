@@ -508,7 +508,7 @@ impl RunProcess {
     }
 
     fn outcome(&self, exit: &io::Result<Exit>) -> Outcome {
-        let failed = |kind, message| Outcome::Failed(Failure { kind, message });
+        let failed = |kind, message| Outcome::Failed(Failure { kind, message }.into());
         match (self.stopping, exit) {
             (Some(Stopping { reason: StopReason::Requested, .. }), _) => Outcome::Cancelled,
             (Some(Stopping { reason: StopReason::Stalled, .. }), _) => {
@@ -544,7 +544,7 @@ impl FailedLaunch {
     pub(super) fn report(self) {
         let LaunchFailure { failure, cause } = self.failure;
         let cause = Some(Box::new(cause));
-        let report = RunReport { cause, ..RunReport::new(Outcome::Failed(failure)) };
+        let report = RunReport { cause, ..RunReport::new(Outcome::Failed(failure.into())) };
         self.callbacks.report(report, self.masker.as_ref());
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn run_one(launch: Launch, output: Box<dyn Output>) -> RunReport {
         Ok(Err(error)) => not_started(error.to_string()),
         Err(error) => not_started(format!("the run can't be supervised: {error}")),
     };
-    report.try_recv().unwrap_or_else(|_| RunReport::new(Outcome::Failed(failure)))
+    report.try_recv().unwrap_or_else(|_| RunReport::new(Outcome::Failed(failure.into())))
 }
 
 impl Supervisor {

@@ -361,7 +361,7 @@ pub trait Store: Send {
 pub(super) fn require_scripts(commands: &[TimedCommand<'_>]) -> Result<(), StoreError> {
     let check = |definition: &Definition| match definition.call {
         Call::Script(_) => Ok(()),
-        Call::Function(_) => Err(StoreError::NotAScript { title: definition.title.clone() }),
+        Call::Function(_) => Err(StoreError::NotAScript { title: definition.title.to_string() }),
     };
     commands.iter().try_for_each(|(command, _)| match command.requested() {
         Command::Add { jobs, .. } => jobs.iter().try_for_each(|job| check(job)),

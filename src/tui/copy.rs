@@ -61,7 +61,7 @@ impl Screen {
         let job = self.selected_job().ok_or("No job is selected.")?;
         let script = job.script().ok_or_else(|| format!("{} has no command to copy.", job.id))?;
         let (what, command) = match &script.program {
-            Program::Run { text, .. } => ("script", text.clone()),
+            Program::Run { text, .. } => ("script", text.to_string()),
             Program::Command(command) => ("command", text::shell_command(command)),
         };
         self.copy_text(command, &format!("Copied the {what} of {}.", job.path()), now)

@@ -123,7 +123,7 @@ impl Job {
         self.end_run(&report, then, clock::now());
         match report.outcome {
             Outcome::Succeeded => Ok(report.value),
-            Outcome::Failed(failure) => Err(failure),
+            Outcome::Failed(failure) => Err(*failure),
             other => Err(Failure::error(other.as_str())),
         }
     }
@@ -181,7 +181,7 @@ impl ProcessCall<'_> {
         if self.queue.submit(&command, clock::now()).is_ok() {
             match report.outcome {
                 Outcome::Succeeded => progress.processed.succeeded += 1,
-                Outcome::Failed(failure) => progress.processed.failures.push((job, failure)),
+                Outcome::Failed(failure) => progress.processed.failures.push((job, *failure)),
                 _ => {}
             }
         }

@@ -92,5 +92,5 @@ pub(super) fn stopped_before_start() -> RunReport {
 pub(super) fn not_started(message: &str) -> RunReport {
     let message = text::sanitize_line(message);
     let cause = Some(Box::new(Cause::new(CauseKind::NotStarted, message.clone())));
-    RunReport { cause, ..RunReport::new(Outcome::Failed(Failure { kind: FailureKind::NotStarted, message })) }
+    RunReport { cause, ..RunReport::new(Outcome::Failed(Failure { kind: FailureKind::NotStarted, message }.into())) }
 }

@@ -151,7 +151,7 @@ fn at(millis: i64) -> DateTime<Utc> {
 }
 
 fn definition(title: &str) -> Arc<Definition> {
-    Arc::new(Definition { title: title.to_owned(), ..Definition::new(Script::shell("true")) })
+    Arc::new(Definition { title: title.into(), ..Definition::new(Script::shell("true")) })
 }
 
 fn add(count: usize) -> Command {
@@ -504,7 +504,7 @@ fn a_follower_that_is_too_far_behind_has_to_reload(backend: &BackendSite) {
 
 fn definitions_are_stored_exactly(backend: &BackendSite) {
     let plain = Definition::new(Script::command(["echo", "two words", ""]));
-    let zsh = Program::Run { text: "echo $1".to_owned(), shell: ["zsh".to_owned()].into() };
+    let zsh = Program::Run { text: "echo $1".into(), shell: vec!["zsh".to_owned()].into() };
     let env = [("A".to_owned(), None), ("B".to_owned(), Some("b".to_owned()))].into();
     let full = Script::new(zsh).with_exec(ExecOptions {
         env,
@@ -515,7 +515,7 @@ fn definitions_are_stored_exactly(backend: &BackendSite) {
     let kwargs = [("z", 1.into()), ("a", Value::Null)].map(|(name, value)| (name.to_owned(), value));
     let arguments = Arc::new(Arguments { args: vec!["x".into()], kwargs: kwargs.into_iter().collect() });
     let tags = vec!["slow".to_owned()];
-    let titled = Definition { title: "It's \"5\"".to_owned(), arguments, tags, ..Definition::new(full) };
+    let titled = Definition { title: "It's \"5\"".into(), arguments, tags: tags.into(), ..Definition::new(full) };
     let quiet = Script::command(["cat"]).with_exec(ExecOptions {
         stdin: Some(String::new()),
         grace: Duration::ZERO,

@@ -100,8 +100,8 @@ fn fill(store: &mut dyn Store, jobs: usize) {
     let worker = worker.unwrap();
     for nth in 0..jobs {
         let mut definition = Definition::new(Script::shell(format!("echo {nth}; {}", "true; ".repeat(nth * 7 % 300))));
-        definition.title = format!("Job {nth}");
-        definition.tags = vec![format!("tag{}", nth % 3)];
+        definition.title = format!("Job {nth}").into();
+        definition.tags = [format!("tag{}", nth % 3)].into();
         let queue = if nth % 4 == 0 { "few" } else { "many" };
         execute(store, Command::Add { queue: queue.into(), jobs: vec![Arc::new(definition)] });
         if nth % 3 == 0 {

@@ -162,7 +162,7 @@ impl History {
                 self.work();
             }
             4 | 5 => self.run(Outcome::Succeeded),
-            6 => self.run(Outcome::Failed(failure)),
+            6 => self.run(Outcome::Failed(failure.into())),
             7 => self.now += TimeDelta::days(i64::try_from(rng.in_range(1..20)).unwrap()),
             8 => {
                 if let Some(worker) = self.worker.take() {

@@ -43,13 +43,13 @@ fn finished(title: &str, tags: &[&str], outcome: Outcome, code: i32, ago: i64, t
 
 fn pending(title: &str) -> Job {
     let site = Site::new();
-    let definition = Definition { title: title.to_owned(), ..Definition::new(Script::shell("./run.sh")) };
+    let definition = Definition { title: title.into(), ..Definition::new(Script::shell("./run.sh")) };
     let added = site.submit(&Command::Add { queue: "build".into(), jobs: vec![definition.into()] }, now()).unwrap();
     added.into_iter().find_map(|event| if let Event::Added { job } = event { Some(*job) } else { None }).unwrap()
 }
 
 fn jobs() -> Vec<Job> {
-    let wrong = Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 3".to_owned() });
+    let wrong = Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 3".to_owned() }.into());
     let mut jobs = vec![
         finished("Unit tests", &["nightly", "slow one"], Outcome::Succeeded, 0, 30, 90),
         finished("Lint", &["fast"], wrong, 3, 10, 2),
@@ -212,7 +212,7 @@ proptest! {
 #[test]
 fn tags_and_queues_that_do_not_exist_are_found() {
     let site = Site::new();
-    let tagged = Definition { tags: vec!["nightly".to_owned()], ..Definition::new(Script::shell("true")) };
+    let tagged = Definition { tags: ["nightly".to_owned()].into(), ..Definition::new(Script::shell("true")) };
     site.submit(&Command::Add { queue: "build".into(), jobs: vec![tagged.into()] }, now()).unwrap();
     let unknown = |text: &str| {
         let query = Query::parse(text, now()).unwrap();

@@ -190,12 +190,12 @@ fn changed_inherited_fields_do_not_rerun_a_job() {
     fixture.succeed("a");
     let mut desired = desired("with an environment", &[("build", &["a", "b"])]);
     for job in &mut desired.queues[0].jobs {
-        Arc::make_mut(job).tags = vec!["nightly".to_owned()];
+        Arc::make_mut(job).tags = ["nightly".to_owned()].into();
     }
     fixture.submit(&Command::Reconcile(Box::new(desired)));
     assert_eq!(fixture.finished(), ["a"]);
-    assert_eq!(fixture.job("a").definition.tags, ["nightly"]);
-    assert_eq!(fixture.job("b").definition.tags, ["nightly"]);
+    assert_eq!(*fixture.job("a").definition.tags, ["nightly"]);
+    assert_eq!(*fixture.job("b").definition.tags, ["nightly"]);
 }
 
 #[test]
@@ -295,8 +295,8 @@ fn a_job_that_runs_the_same_stays_finished() {
     }
     let same: [(&str, Change); 11] = [
         ("limits", |job| exec(job).limits.memory = Some(1 << 30)),
-        ("title", |job| job.title = "New title".to_owned()),
-        ("tags", |job| job.tags = vec!["nightly".to_owned()]),
+        ("title", |job| job.title = "New title".into()),
+        ("tags", |job| job.tags = ["nightly".to_owned()].into()),
         ("priority", |job| Arc::make_mut(&mut job.scheduling).priority = 5),
         ("weight", |job| Arc::make_mut(&mut job.scheduling).weight = 2),
         ("retry", |job| Arc::make_mut(&mut job.scheduling).retry = RetryPolicy::times(3)),

@@ -110,7 +110,10 @@ fn sh(text: &str) -> Launch {
 }
 
 fn with_shell(shell: &[&str], text: &str) -> Script {
-    Script::new(Program::Run { text: text.to_owned(), shell: shell.iter().map(ToString::to_string).collect() })
+    Script::new(Program::Run {
+        text: text.into(),
+        shell: shell.iter().map(ToString::to_string).collect::<Vec<_>>().into(),
+    })
 }
 
 /// Runs it to its end; returns the report and the standard output.

@@ -25,7 +25,7 @@ pub(super) fn to_value(job: &Definition, queue: &str) -> Option<Value> {
     match &script.program {
         Program::Run { text, shell } => {
             say("run", json!(text));
-            match &**shell {
+            match shell.as_slice() {
                 [name] if name == "sh" => {}
                 [name] => say("shell", json!(name)),
                 words => say("shell", json!(words)),

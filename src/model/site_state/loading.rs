@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{Counters, JobTable, QueueState, SiteState, compare_in_list, counts_as_failed};
+use super::{Counters, QueueState, SiteState, compare_in_list, counts_as_failed};
+use crate::model::job_table::JobTable;
 use crate::model::need_index::NeedIndex;
 use crate::model::queue_index::QueueIndex;
 use crate::model::{
@@ -28,7 +29,7 @@ impl SiteState {
                 state.count_ids(&job);
                 with_needs.extend((!job.needs.is_empty()).then_some(job.id));
                 queue.add(&job, &state.jobs);
-                state.jobs.insert(job.id, job);
+                state.jobs.insert(job);
                 match jobs.next().transpose()? {
                     Some(next) if next.queue == id => job = next,
                     other => break other,
@@ -42,9 +43,9 @@ impl SiteState {
         }
         // A job may need one that comes later.
         let Self { needs, jobs, .. } = &mut state;
-        for job in with_needs.iter().filter_map(|id| jobs.get(id)) {
+        for job in with_needs.iter().filter_map(|id| jobs.get(*id)) {
             needs.register(job, |id| {
-                jobs.get(&id).map_or(NeededState::Missing, |job| NeededState::of(&job.state, false))
+                jobs.get(id).map_or(NeededState::Missing, |job| NeededState::of(&job.state, false))
             });
         }
         Ok(state)
@@ -119,7 +120,7 @@ impl SiteState {
 
     /// The highest position in a queue, including removed jobs; `None` if it has none.
     pub fn highest_position(&self, queue: &QueueId) -> Option<i64> {
-        self.indexes.get(queue)?.positions.last().map(|(position, _)| *position)
+        self.positions(queue)?.last().map(|(position, _)| *position)
     }
 
     /// A job that was removed from its queue, with the reason.
@@ -142,7 +143,6 @@ impl SiteState {
 struct QueueLoader {
     queue: QueueState,
     index: QueueIndex,
-    positions: Vec<(i64, JobId)>,
     /// Whether some jobs did not come in order.
     out_of_order: bool,
 }
@@ -151,25 +151,23 @@ impl QueueLoader {
     /// Appends a job to its list; `jobs` holds the jobs added before.
     fn add(&mut self, job: &Job, jobs: &JobTable) {
         self.index.add(job);
-        self.positions.push((job.position, job.id));
         self.queue.failed += usize::from(counts_as_failed(job));
         let list = self.queue.jobs_in_mut(job.phase());
-        let previous = list.back().and_then(|id| jobs.get(id));
+        let previous = list.back().and_then(|id| jobs.get(*id));
         self.out_of_order |= previous.is_some_and(|previous| compare_in_list(previous, job).is_gt());
         list.push_back(job.id);
     }
 
     /// The loaded queue, with its lists sorted.
     fn finish(self, jobs: &JobTable) -> (QueueState, QueueIndex) {
-        let Self { mut queue, mut index, positions, out_of_order } = self;
+        let Self { mut queue, index, out_of_order } = self;
         let QueueState { pending, running, finished, .. } = &mut queue;
         for list in [pending, running, finished].into_iter().filter(|_| out_of_order) {
-            list.make_contiguous().sort_by(|a, b| match (jobs.get(a), jobs.get(b)) {
+            list.make_contiguous().sort_by(|a, b| match (jobs.get(*a), jobs.get(*b)) {
                 (Some(a), Some(b)) => compare_in_list(a, b),
                 _ => a.cmp(b),
             });
         }
-        index.positions = positions.into_iter().collect();
         (queue, index)
     }
 }

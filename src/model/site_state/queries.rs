@@ -133,7 +133,7 @@ impl StateReader for SiteState {
 
     fn resolve(&self, target: &JobRef) -> Result<Option<JobId>, Infallible> {
         Ok(match target {
-            JobRef::Number(id) => (self.jobs.contains_key(id) || self.removed.contains_key(id)).then_some(*id),
+            JobRef::Number(id) => (self.jobs.contains(*id) || self.removed.contains_key(id)).then_some(*id),
             JobRef::Named(queue, name) => {
                 self.all_jobs_of(queue).find(|(job, _)| job.name() == Some(name)).map(|(job, _)| job.id)
             }
@@ -189,13 +189,13 @@ impl StateReader for SiteState {
 
     fn used_slots(&self, queue: &QueueId) -> Result<u32, Infallible> {
         let running = self.queues.get(queue).map(|queue| &queue.running).into_iter().flatten();
-        let weights = running.filter_map(|id| self.jobs.get(id)).map(|job| job.definition.scheduling.weight);
+        let weights = running.filter_map(|id| self.jobs.get(*id)).map(|job| job.definition.scheduling.weight);
         Ok(weights.fold(0, u32::saturating_add))
     }
 
     fn has_unblocked_jobs(&self, queue: &QueueId) -> Result<bool, Infallible> {
         let Some(queue) = self.queues.get(queue) else { return Ok(false) };
-        let is_blocked = |id: &JobId| self.jobs.get(id).is_none_or(|job| job.readiness() == Some(Readiness::Blocked));
+        let is_blocked = |id: &JobId| self.jobs.get(*id).is_none_or(|job| job.readiness() == Some(Readiness::Blocked));
         Ok(!queue.running.is_empty() || queue.pending.iter().any(|id| !is_blocked(id)))
     }
 
@@ -228,8 +228,7 @@ impl StateReader for SiteState {
     }
 
     fn last_position(&self, queue: &QueueId) -> Result<i64, Infallible> {
-        let last = self.indexes.get(queue).and_then(|index| index.positions.last());
-        Ok(last.map_or(0, |(position, _)| *position))
+        Ok(self.highest_position(queue).unwrap_or(0))
     }
 
     fn next_job_id(&self) -> Result<JobId, Infallible> {
@@ -268,7 +267,7 @@ impl StateReader for SiteState {
     fn unfinished_with_key(&self, key: &str) -> Result<Option<JobId>, Infallible> {
         let unfinished = self.queues.values().flat_map(|queue| queue.running.iter().chain(&queue.pending));
         let has_key = |id: &&JobId| {
-            let job = self.jobs.get(id);
+            let job = self.jobs.get(**id);
             job.is_some_and(|job| job.definition.scheduling.unique.as_deref() == Some(key))
         };
         Ok(unfinished.copied().filter(|id| has_key(&id)).min())

@@ -4,6 +4,7 @@
 use std::mem::take;
 use std::sync::{Arc, LazyLock};
 
+use compact_str::CompactString;
 use rusqlite::{Result, Row, ToSql};
 
 use super::columns::Json;
@@ -23,11 +24,11 @@ impl DefinitionColumns {
     /// Splits a definition into columns.
     pub(super) fn of(definition: &Definition) -> Self {
         let mut rest = definition.clone();
-        let (name, title, digest) = (rest.name.take(), take(&mut rest.title), rest.digest.take());
+        let (name, title, digest) = (rest.name.take(), take(&mut rest.title).into(), rest.digest.take());
         let (mut run, mut command) = (None, None);
         if let Call::Script(script) = &mut rest.call {
             match &mut script.program {
-                Program::Run { text, .. } => run = Some(take(text)),
+                Program::Run { text, .. } => run = Some(take(text).into()),
                 Program::Command(words) => command = Some(Json(take(words))),
             }
         }
@@ -43,17 +44,17 @@ impl DefinitionColumns {
 
 /// Reads a definition from a row whose definition columns start at `first`.
 pub(super) fn definition(row: &Row<'_>, first: usize, blanks: &BlankDefinitions) -> Result<Arc<Definition>> {
-    let run: Option<String> = row.get(first + 3)?;
+    let run = row.get_ref(first + 3)?.as_str_or_null()?;
     let mut definition = match row.get::<_, Option<_>>(first + 5)? {
         Some(Json(rest)) => rest,
         None => blanks.blank_for(run.is_none()).clone(),
     };
     definition.name = row.get(first)?;
-    definition.title = row.get(first + 1)?;
+    definition.title = row.get_ref(first + 1)?.as_str()?.into();
     definition.digest = row.get(first + 2)?;
     if let Call::Script(script) = &mut definition.call {
         match (&mut script.program, run) {
-            (Program::Run { text, .. }, Some(run)) => *text = run,
+            (Program::Run { text, .. }, Some(run)) => *text = run.into(),
             (program, _) => {
                 let Json(mut words): Json<Vec<String>> = row.get(first + 4)?;
                 // Many of these are held in memory.
@@ -75,7 +76,7 @@ impl BlankDefinitions {
     /// Definitions that share their parts with all jobs of this process.
     pub(super) fn shared() -> &'static Self {
         static SHARED: LazyLock<BlankDefinitions> = LazyLock::new(|| {
-            let run = Program::Run { text: String::new(), shell: Program::default_shell() };
+            let run = Program::Run { text: CompactString::default(), shell: Program::default_shell() };
             let of = |program| Definition::new(Script::new(program));
             BlankDefinitions { run: of(run), command: of(Program::Command(Vec::new())) }
         });
@@ -93,7 +94,7 @@ impl BlankDefinitions {
             if let Call::Script(script) = &mut apart.call {
                 script.exec = Arc::new((*script.exec).clone());
                 if let Program::Run { shell, .. } = &mut script.program {
-                    *shell = shell.iter().cloned().collect();
+                    *shell = Arc::new((**shell).clone());
                 }
             }
             apart

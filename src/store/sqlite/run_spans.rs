@@ -1,4 +1,6 @@
-//! Reads the runs of a period.
+//! Reads the runs of a period. All are looked at, which takes an eighth of a second for 1,000,000 runs. An index by the end
+//! of runs would find those of a night in a third of that, but take 23 bytes a run; and unless it had all columns that are
+//! read here, twice as many bytes, those of a month would take five times as long.
 
 use rusqlite::{Connection, Result, Row, named_params};
 

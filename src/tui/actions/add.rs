@@ -48,7 +48,7 @@ impl Screen {
         }
         let queue = self.queue.id().clone();
         let title = draft.title.text().trim().to_owned();
-        let jobs = vec![Arc::new(Definition { title, ..Definition::new(Script::shell(script)) })];
+        let jobs = vec![Arc::new(Definition { title: title.into(), ..Definition::new(Script::shell(script)) })];
         Some(Effect::submit(Submission::new(
             vec![Command::Add { queue: queue.clone(), jobs }],
             Intent::Add(queue),

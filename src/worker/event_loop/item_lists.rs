@@ -128,5 +128,5 @@ impl EventLoop {
 }
 
 fn fail(report: &mut RunReport, message: String) {
-    report.outcome = Outcome::Failed(Failure { kind: FailureKind::Error, message });
+    report.outcome = Outcome::Failed(Failure { kind: FailureKind::Error, message }.into());
 }

@@ -85,7 +85,7 @@ impl EventLoop {
         match answer_of(kind, &report, last_line) {
             ConditionAnswer::Run => self.continue_start(run),
             ConditionAnswer::Skip(reason) => {
-                let skipped = Outcome::Skipped { reason, by: SkipKind::Condition };
+                let skipped = Outcome::Skipped { reason: reason.into(), by: SkipKind::Condition };
                 self.end_before_start(run, RunReport { usage: report.usage, ..RunReport::new(skipped) });
             }
             ConditionAnswer::Fail(message) => self.end_before_start(run, not_started(&message)),
@@ -111,7 +111,7 @@ impl EventLoop {
         let is_up_to_date =
             active.job.file_rules().is_some_and(|rules| active.job.stale_reasons(rules, &observed).is_empty());
         if is_up_to_date {
-            let skipped = Outcome::Skipped { reason: "up to date".to_owned(), by: SkipKind::UpToDate };
+            let skipped = Outcome::Skipped { reason: "up to date".into(), by: SkipKind::UpToDate };
             return self.end_before_start(run, RunReport::new(skipped));
         }
         active.sources = Some(Box::new(observed.sources));

@@ -146,7 +146,7 @@ fn a_finished_job_with_sources_is_checked_again_when_an_item_comes(backend: &Bac
     assert_eq!(pending(&mut *store), ["index", "sum"]);
     accept(&mut *store, process());
     run(&mut *store, "b", Outcome::Succeeded);
-    let up_to_date = Outcome::Skipped { reason: "up to date".to_owned(), by: SkipKind::UpToDate };
+    let up_to_date = Outcome::Skipped { reason: "up to date".into(), by: SkipKind::UpToDate };
     run(&mut *store, "sum", up_to_date.clone());
     run(&mut *store, "index", up_to_date);
     // An item that goes away changes nothing.

@@ -33,7 +33,7 @@ fn sources(files: &[(&str, u64)]) -> SourceState {
 }
 
 fn skipped(by: SkipKind) -> RunReport {
-    RunReport::new(Outcome::Skipped { reason: "no need".to_owned(), by })
+    RunReport::new(Outcome::Skipped { reason: "no need".into(), by })
 }
 
 /// Runs the next job, which must be this one.
@@ -123,7 +123,7 @@ fn a_job_skipped_by_its_condition_skips_its_dependents_and_is_no_failure(backend
     run(&mut *store, "report", RunReport::new(Outcome::Succeeded));
     let site = store.load().unwrap();
     let reason = "needs build/copy, which was skipped".to_owned();
-    let verify = Outcome::Skipped { reason, by: SkipKind::Needs };
+    let verify = Outcome::Skipped { reason: reason.into(), by: SkipKind::Needs };
     assert_eq!(site.jobs().find(|job| job.name() == Some("verify")).unwrap().outcome(), Some(&verify));
     assert!(site.jobs().all(|job| !site.counts_as_failure(job)), "nothing has failed");
     let copy = site.jobs().find(|job| job.name() == Some("copy")).unwrap();
@@ -141,7 +141,7 @@ fn a_job_skipped_by_its_condition_skips_its_dependents_and_is_no_failure(backend
 
 fn a_command_changes_by_what_it_runs_and_not_by_its_title(_: &BackendSite) {
     let definition = Definition::new(Script::shell("true"));
-    let cosmetic = Definition { title: "Another".to_owned(), tags: vec!["new".to_owned()], ..definition.clone() };
+    let cosmetic = Definition { title: "Another".into(), tags: ["new".to_owned()].into(), ..definition.clone() };
     assert_eq!(cosmetic.command_digest(&InputValues::default()), definition.command_digest(&InputValues::default()));
     let mut timed = definition.clone();
     let mut moved = definition.clone();

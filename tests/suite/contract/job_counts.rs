@@ -46,9 +46,9 @@ impl CountedRow {
         let outcomes = [
             Outcome::Succeeded,
             Outcome::Cancelled,
-            Outcome::Failed(failed),
+            Outcome::Failed(failed.into()),
             Outcome::Interrupted,
-            Outcome::Unreachable { host: "there".to_owned() },
+            Outcome::Unreachable { host: "there".into() },
         ];
         let finished = outcomes.map(|outcome| (0, Some(outcome)));
         let states: Vec<_> = (1..=8).map(|state| (state, None)).chain(finished).collect();

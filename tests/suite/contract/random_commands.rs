@@ -15,7 +15,7 @@ use setlist::model::{
     Cause, CauseKind, Command, Definition, DesiredQueue, DesiredState, DiskUsage, DuePage, Exit, Expectation, Failure,
     FailureKind, Growth, Interruptions, Job, JobId, JobRef, MissedPolicy, Need, NeedCounts, NeededState, NotBefore,
     OnFailure, Outcome, OutcomeCondition, OverlapPolicy, Phase, Placement, PoolUse, QueueId, QueueSettings, QueueState,
-    Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RetryScale, RunId, RunReport, Schedule,
+    Recurrence, Reservation, Retention, RetryOn, RetryPolicy, RetryScale, RunId, RunPeriod, RunReport, Schedule,
     SchedulingOptions, Script, Site, SiteState, SkipKind, SourceState, StateReader, StopSignal, TreeUsage, Usage,
     WorkerId, WorkerInfo, WorkerOptions,
 };
@@ -123,9 +123,9 @@ const KINDS: [FailureKind; 5] =
     [FailureKind::Exit, FailureKind::Signal, FailureKind::Timeout, FailureKind::NotStarted, FailureKind::Error];
 
 fn reports() -> impl Strategy<Value = RunReport> {
-    let failures = KINDS.map(|kind| Outcome::Failed(Failure { kind, message: format!("{kind:?} \0\u{1b}") }));
+    let failures = KINDS.map(|kind| Outcome::Failed(Failure { kind, message: format!("{kind:?} \0\u{1b}") }.into()));
     let others = [SkipKind::Needs, SkipKind::Condition, SkipKind::UpToDate]
-        .map(|by| Outcome::Skipped { reason: "it says so itself".to_owned(), by });
+        .map(|by| Outcome::Skipped { reason: "it says so itself".into(), by });
     let others = [Outcome::Cancelled, Outcome::Interrupted].into_iter().chain(others).collect::<Vec<_>>();
     let outcomes = prop_oneof![2 => Just(Outcome::Succeeded), 2 => select(failures.to_vec()), 1 => select(others)];
     let values =
@@ -321,7 +321,7 @@ fn named(name: &str, terms: SchedulingOptions, digest: i64) -> Arc<Definition> {
     let mut definition = Definition::new(Script::command(["echo", name]));
     definition.name = Some(name.into());
     definition.digest = Some(digest * i64::from(name < "c"));
-    definition.tags = vec![digest.to_string()];
+    definition.tags = [digest.to_string()].into();
     definition.scheduling = Arc::new(terms);
     Arc::new(definition)
 }
@@ -539,6 +539,10 @@ proptest! {
             for store in &mut others {
                 prop_assert_eq!(&store.execute(&commands, at(clock)).unwrap(), &answers);
                 list_pages_equal_the_whole(&mut **store, 3, at(clock))?;
+                for from in [None, Some(at(clock)), Some(at(clock - 10))] {
+                    let period = RunPeriod { queue: None, from, until: None, limit: 100 };
+                    prop_assert_eq!(store.runs_in(&period).unwrap(), memory.runs_in(&period).unwrap());
+                }
             }
             let counts = count_jobs(&memory.load().unwrap());
             let stores = std::iter::once(&mut memory as &mut dyn Store).chain(others.iter_mut().map(|store| &mut **store as _));

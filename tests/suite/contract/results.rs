@@ -12,7 +12,7 @@ use setlist::store::Store;
 use super::{BackendSite, add, at, claim, join, process, queue, settings};
 
 pub(super) fn failed() -> Outcome {
-    Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 3".to_owned() })
+    Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 3".to_owned() }.into())
 }
 
 /// Runs the only job from one time to another; returns it.

@@ -363,7 +363,7 @@ pub(super) fn very_many_due_times_are_counted(backend: &BackendSite) {
 }
 
 fn failed() -> Outcome {
-    Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 1".to_owned() })
+    Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 1".to_owned() }.into())
 }
 
 fn the_outcome_of_a_due_run_is_recorded(backend: &BackendSite) {

@@ -93,7 +93,7 @@ impl ScheduledSite {
 
     fn skipped(&mut self, name: &str) -> Option<String> {
         match self.state(name) {
-            JobState::Finished { outcome: Outcome::Skipped { reason, .. }, .. } => Some(reason),
+            JobState::Finished { outcome: Outcome::Skipped { reason, .. }, .. } => Some(reason.into_string()),
             _ => None,
         }
     }

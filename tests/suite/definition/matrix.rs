@@ -84,7 +84,7 @@ queues:
         (job.scheduling.confirm.as_deref(), job.scheduling.weight, job.scheduling.retry.max),
         (Some("Really on Linux?"), 2, 2)
     );
-    assert_eq!(job.tags, ["Linux"]);
+    assert_eq!(*job.tags, ["Linux"]);
     let Program::Run { shell, .. } = &script(&plan.queues[0].jobs[1]).program else { panic!() };
     assert_eq!(**shell, ["python3"]);
 }

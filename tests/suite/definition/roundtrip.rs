@@ -58,7 +58,7 @@ fn program() -> impl Strategy<Value = Program> {
         (non_empty_text(), vec(text(), 1..3)).prop_map(|(program, words)| [vec![program], words].concat()),
     ];
     prop_oneof![
-        (non_empty_text(), shell).prop_map(|(text, shell)| Program::Run { text, shell: shell.into() }),
+        (non_empty_text(), shell).prop_map(|(text, shell)| Program::Run { text: text.into(), shell: shell.into() }),
         (non_empty_text(), vec(text(), 0..3))
             .prop_map(|(program, words)| Program::Command([vec![program], words].concat())),
     ]
@@ -233,8 +233,8 @@ pub(super) fn job() -> impl Strategy<Value = Definition> {
         |((name, title, tags), program, (args, kwargs), exec, terms)| {
             let mut job = Definition::new(Script { program, exec: exec.into() });
             job.name = Some(name.into());
-            job.title = title;
-            job.tags = tags;
+            job.title = title.into();
+            job.tags = tags.into();
             job.arguments = Arguments { args, kwargs: kwargs.into_iter().collect() }.into();
             job.scheduling = terms.into();
             job

@@ -218,7 +218,7 @@ defaults:
     let inherited = script(&own.jobs[1]);
     assert_eq!((inherited.exec.grace.as_secs(), &*inherited.exec.ok_codes), (1, &[0, 1][..]));
     assert_eq!(inherited.exec.cwd, Some(PathBuf::from("here")));
-    assert_eq!((&own.jobs[0].tags, &own.jobs[1].tags), (&vec!["all".to_owned()], &vec![]));
+    assert_eq!((&*own.jobs[0].tags, &*own.jobs[1].tags), (&["all".to_owned()][..], &[][..]));
 }
 
 #[test]

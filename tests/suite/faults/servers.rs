@@ -80,7 +80,7 @@ fn a_client_notices_that_changes_were_lost_in_a_failover() {
     let folder = TempDir::new().unwrap();
     let now = Utc::now();
     let add = |store: &mut PostgresStore, title: &str| {
-        let job = Definition { title: title.to_owned(), ..Definition::new(Script::shell("true")) };
+        let job = Definition { title: title.into(), ..Definition::new(Script::shell("true")) };
         let add = Command::Add { queue: "build".into(), jobs: vec![Arc::new(job)] };
         store.execute(&[add], now).unwrap().remove(0).unwrap();
     };

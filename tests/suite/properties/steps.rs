@@ -233,7 +233,7 @@ fn retry() -> impl Strategy<Value = RetryPolicy> {
 pub(super) fn reports() -> impl Strategy<Value = RunReport> {
     let kinds =
         [FailureKind::Exit, FailureKind::Signal, FailureKind::Timeout, FailureKind::NotStarted, FailureKind::Error];
-    let failures = kinds.map(|kind| Outcome::Failed(Failure { kind, message: format!("{kind:?}") })).to_vec();
+    let failures = kinds.map(|kind| Outcome::Failed(Failure { kind, message: format!("{kind:?}") }.into())).to_vec();
     let outcome = prop_oneof![
         6 => Just(Outcome::Succeeded),
         5 => select(failures),

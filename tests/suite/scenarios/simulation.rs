@@ -117,7 +117,7 @@ impl Simulation {
     }
 
     fn end(&mut self, job: JobId, run: RunId, how: &str) {
-        let failed = |kind, message: &str| Outcome::Failed(Failure { kind, message: message.to_owned() });
+        let failed = |kind, message: &str| Outcome::Failed(Failure { kind, message: message.to_owned() }.into());
         let (outcome, exit) = match how {
             "ok" => (Outcome::Succeeded, Some(Exit::Code(0))),
             "timeout" => (failed(FailureKind::Timeout, "timed out"), Some(Exit::Signal(15))),

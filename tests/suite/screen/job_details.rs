@@ -189,7 +189,7 @@ fn a_long_script_is_truncated_until_the_pane_is_opened() {
 
 #[test]
 fn the_hook_is_shown_with_its_outcome() {
-    let program = Program::Run { text: "mail me\nlogger done".to_owned(), shell: Program::default_shell() };
+    let program = Program::Run { text: "mail me\nlogger done".into(), shell: Program::default_shell() };
     let hook = Hook { on: OutcomeCondition::Failure, ..Hook::new(program) };
     let exec = ExecOptions { on_finish: Some(Arc::new(hook)), ..ExecOptions::default() };
     let mut harness = ScreenHarness::new(vec![queue("build", 1, 0, &[])], 200, 60);

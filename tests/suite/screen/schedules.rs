@@ -48,7 +48,7 @@ fn the_details_show_a_calendar_of_the_last_two_weeks() {
     let mut harness = ScreenHarness::new(vec![nightly()], 120, 40);
     harness.keys("v");
     // Each day its last due time runs, at first in time; the others are missed from the second day on.
-    let failed = Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 1".to_owned() });
+    let failed = Outcome::Failed(Failure { kind: FailureKind::Exit, message: "exit code 1".to_owned() }.into());
     for (hours, outcome) in [(1, Outcome::Succeeded), (24, Outcome::Succeeded), (48, failed)] {
         harness.advance_seconds(hours * 3600);
         harness.execute_elsewhere(&[Command::PromoteDue]);

@@ -118,7 +118,7 @@ impl Project {
         };
         let observed = observe_files(&launch, rules, 0, &self.hashes, &|| false).unwrap();
         if job.stale_reasons(rules, &observed).is_empty() {
-            let skipped = Outcome::Skipped { reason: "up to date".to_owned(), by: SkipKind::UpToDate };
+            let skipped = Outcome::Skipped { reason: "up to date".into(), by: SkipKind::UpToDate };
             return (RunReport::new(skipped), false);
         }
         fs::write(self.path(job.name().unwrap()), self.made(&rules.sources)).unwrap();

@@ -27,7 +27,7 @@ impl Reference {
                     ReferenceState::Pending { requested, forced: false, .. } if processing || *requested => {
                         if let Some(reason) = before.failed_need(ref_job) {
                             ref_job.stage = ReferenceState::Finished {
-                                outcome: Outcome::Skipped { reason, by: SkipKind::Needs },
+                                outcome: Outcome::Skipped { reason: reason.into(), by: SkipKind::Needs },
                                 at: now,
                             };
                         }
