@@ -270,15 +270,25 @@ impl JobLists {
     pub fn move_cursor(&mut self, step: CursorMove, record: &QueueState) {
         self.list_before_filter = None;
         let rows = rows(self.filter.as_ref(), record, self.focus.list);
+        if rows.is_empty() {
+            return;
+        }
+        let row = self.row_after(step, record);
+        let selected = rows.get(row);
         let cursor = &mut self.cursors[phase_index(self.focus.list)];
-        let Some(last) = rows.len().checked_sub(1) else { return };
-        cursor.row = match step {
-            CursorMove::Down(by) => cursor.row.saturating_add(by).min(last),
-            CursorMove::Up(by) => cursor.row.saturating_sub(by).min(last),
+        (cursor.row, cursor.selected) = (row, selected);
+    }
+
+    /// The row to which the cursor moves in the focused list.
+    pub fn row_after(&self, step: CursorMove, record: &QueueState) -> usize {
+        let row = self.cursors[phase_index(self.focus.list)].row;
+        let last = self.rows(record, self.focus.list).len().saturating_sub(1);
+        match step {
+            CursorMove::Down(by) => row.saturating_add(by).min(last),
+            CursorMove::Up(by) => row.saturating_sub(by).min(last),
             CursorMove::First => 0,
             CursorMove::Last => last,
-        };
-        cursor.selected = rows.get(cursor.row);
+        }
     }
 
     /// Moves the cursor of the focused list to a row, if it exists.

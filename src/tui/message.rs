@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::site::WorkerCheck;
 use crate::store::log::LogReader;
-use crate::store::{CommandResult, TerminalInputWriter, WorkerMachines};
+use crate::store::{CommandResult, StoreError, TerminalInputWriter, WorkerMachines};
 
 use super::due_history::DueHistory;
 use super::effect::{Direction, ExitReason, Intent};
@@ -32,8 +32,10 @@ pub enum Message {
     Resize { width: u16, height: u16 },
     /// New events of the site.
     Events(Vec<EventRecord>),
-    /// The whole site, loaded again because too much has changed.
+    /// The whole site: of a long one, a part is shown first. Or it was loaded again because too much has changed.
     SiteLoaded(Box<SiteState>),
+    /// The whole site can't be loaded, of which a part is shown.
+    LoadFailed(Box<StoreError>),
     /// The result of a [`Submission`](super::effect::Submission).
     Reply(Reply),
     /// The output of a run was opened.

@@ -28,6 +28,7 @@ pub mod layout;
 mod line_editor;
 pub mod linear;
 pub mod list_room;
+mod loading;
 pub mod log_search;
 mod log_search_thread;
 pub mod message;

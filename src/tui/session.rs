@@ -87,9 +87,9 @@ pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
     let file = paths.file.clone();
     // A long site is drawn before all of it is loaded.
     let first_rows = store.load_first_rows(queue.as_ref(), LONG_SITE)?;
-    let is_whole = first_rows.is_none();
+    let is_long = first_rows.is_some();
     let site_state = first_rows.map_or_else(|| store.load(), Ok)?;
-    let mut seq = site_state.seq();
+    let seq = site_state.seq();
     let missing_queue = queue.as_ref().filter(|queue| site_state.queue(queue).is_none()).cloned();
     let file_version = site_state.file_version().map(str::to_owned);
     let copy = Site::with_state(site_state, file.display().to_string());
@@ -105,17 +105,16 @@ pub fn run(params: ScreenParams) -> Result<ExitSummary, TuiError> {
     }
     // The first frame doesn't wait for anything else.
     terminal.draw(|frame| screen.draw(frame, clock::now()))?;
-    if !is_whole {
-        let site_state = store.load()?;
-        seq = site_state.seq();
-        let _ = sender.send(Message::SiteLoaded(Box::new(site_state)));
-    }
     let output_grown = Coalescer::default();
     let worker_paths = paths.clone();
     let ensure_worker = Box::new(move |store: &mut dyn Store| site::ensure_worker(store, &worker_paths));
-    let store_thread = StoreThread::new(store, seq, ensure_worker, sender.clone())
+    let mut store_thread = StoreThread::new(store, seq, ensure_worker, sender.clone())
         .with_worker_checks(paths.clone())
         .with_output_reports(output_grown.clone());
+    if is_long {
+        screen = screen.while_loading();
+        store_thread = store_thread.loading_site();
+    }
     let store_requests = store_thread.spawn(&paths.state)?;
     let state = paths.state.clone();
     if let Some(queue) = missing_queue {
@@ -264,6 +263,10 @@ impl Session {
         if matches!(message, Message::OutputGrown) {
             self.output_grown.reset();
         }
+        let message = match message {
+            Message::LoadFailed(error) => return Err((*error).into()),
+            message => message,
+        };
         match &message {
             Message::Events(events) if self.linear.is_some() => self.events.extend_from_slice(events),
             // The frame that is not shown keeps its size.

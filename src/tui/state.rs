@@ -1,4 +1,13 @@
 //! The screen's state: a copy of the site, and what the user has selected. It makes no decisions about jobs.
+//!
+//! # Why the screen holds all jobs
+//!
+//! It could hold the rows that it shows, and ask the store for others. For a site of 1,000,000 jobs, half of them finished,
+//! this takes `SQLite`, with its indexes, when all pages are in memory: counts, the ends of a list, and the rows after one
+//! that is known, less than 0.1 ms; rows in the middle of a list, or the place of a job in it, 70 to 210 ms; the jobs that
+//! a text matches, 1.2 to 1.4 s; a list sorted by duration, 0.3 s for its top and 1.1 to 3 s for the rest. Each change of
+//! the site would need them again, because the selected job stays selected and rows must not jump. In memory, a key takes
+//! about a millisecond, and events change single rows. A job takes about 0.38 KiB.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,7 +27,7 @@ use super::job_terminal::TypingSession;
 use super::keymap::Keymap;
 use super::layout::{ScreenLayout, layout};
 use super::log_search::LogSearch;
-use super::message::JobsFileError;
+use super::message::{JobsFileError, Message};
 use super::mouse::ClickTargets;
 use super::notifications::NotificationSettings;
 use super::output_pane::OutputPane;
@@ -71,6 +80,8 @@ pub struct Screen {
     pub(super) typing: Option<TypingSession>,
     /// The last search over all output, and the run that was opened from it.
     pub(super) last_search: Option<(Box<LogSearch>, Option<RunId>)>,
+    /// While only a part of the site is loaded: the input that waits for the rest, in order.
+    pub(super) waiting_input: Option<Vec<Message>>,
 }
 
 /// How long a queue may be processing without a worker before that is shown: a worker takes a moment to start.
@@ -150,6 +161,7 @@ impl Screen {
             outage: None,
             typing: None,
             last_search: None,
+            waiting_input: None,
         };
         // A queue without a worker has lacked one for a while.
         screen.update_missing_worker(DateTime::UNIX_EPOCH);

@@ -56,6 +56,8 @@ pub struct StoreThread {
     messages: Sender<Message>,
     /// The last event that was sent.
     seq: u64,
+    /// Whether the whole site is to be sent first.
+    loads_site: bool,
     /// Reports that subscribed output has grown. Without it, nothing reports that.
     output_grown: Option<Coalescer>,
     watched_runs: WatchedRuns,
@@ -79,6 +81,7 @@ impl StoreThread {
             liveness_watch: None,
             messages,
             seq,
+            loads_site: false,
             output_grown: None,
             watched_runs: WatchedRuns::default(),
             subscribed: Vec::new(),
@@ -92,6 +95,12 @@ impl StoreThread {
     #[must_use]
     pub fn with_worker_checks(self, paths: SitePaths) -> Self {
         Self { paths: Some(paths), ..self }
+    }
+
+    /// Sends the whole site first, of which the screen shows a part.
+    #[must_use]
+    pub fn loading_site(self) -> Self {
+        Self { loads_site: true, ..self }
     }
 
     /// Also reports when subscribed output grows.
@@ -114,8 +123,14 @@ impl StoreThread {
         let subscription = self.store.subscribe(changes.callback(requests.clone(), || StoreRequest::ReadChanges))?;
         let work = move || {
             let mut store_thread = self;
-            // Changes before the subscription.
-            store_thread.read_changes();
+            if store_thread.loads_site {
+                if let Err(error) = store_thread.load_site() {
+                    return store_thread.send(Message::LoadFailed(error.into()));
+                }
+            } else {
+                // Changes before the subscription.
+                store_thread.read_changes();
+            }
             // Deaths before the watch.
             store_thread.reap_dead_workers();
             store_thread.serve(&inbox, &changes, response_watch.as_ref());

@@ -24,11 +24,11 @@ use super::status_line::Severity;
 const UNDO_TIME: TimeDelta = TimeDelta::seconds(10);
 
 impl Screen {
-    /// Handles a message; returns the effects to carry out.
-    pub fn handle(&mut self, message: Message, now: DateTime<Utc>) -> Vec<Effect> {
+    /// Handles a message for which enough of the site is loaded; returns the effects to carry out.
+    pub(super) fn handle_at_once(&mut self, message: Message, now: DateTime<Utc>) -> Vec<Effect> {
         self.status_line.expire(now);
         self.undo.retain(|undo| undo.until > now);
-        if self.stats.is_none() {
+        if self.stats.is_none() && !self.is_loading() {
             self.recount();
         }
         let mut effects = Vec::new();
@@ -91,7 +91,8 @@ impl Screen {
             }
             Message::ServerOutage(outage) => self.set_outage(outage, now),
             Message::Error(text) => self.status_line.show(Severity::Error, text, now),
-            Message::Tick => {}
+            // The session ends with the error.
+            Message::LoadFailed(_) | Message::Tick => {}
             Message::Suspend => effects.push(Effect::Suspend),
             Message::Repaint => effects.push(Effect::Repaint),
             Message::Exit(reason) => effects.push(Effect::Exit(reason)),

@@ -207,7 +207,8 @@ impl Screen {
         }
     }
 
-    fn move_cursor(&mut self, action: Action) {
+    /// How an action moves the cursor of the focused pane.
+    pub(in crate::tui) fn cursor_move(&self, action: Action) -> CursorMove {
         let layout = self.layout();
         let focus = self.lists.focus();
         let page = match focus {
@@ -218,7 +219,7 @@ impl Screen {
         // One line of the previous page stays visible.
         let page = page.saturating_sub(1).max(1);
         let half = (page / 2).max(1);
-        let step = match action {
+        match action {
             Action::Down => CursorMove::Down(1),
             Action::Up => CursorMove::Up(1),
             Action::PageDown => CursorMove::Down(page),
@@ -227,7 +228,11 @@ impl Screen {
             Action::HalfUp => CursorMove::Up(half),
             Action::Last => CursorMove::Last,
             _ => CursorMove::First,
-        };
+        }
+    }
+
+    fn move_cursor(&mut self, action: Action) {
+        let (step, focus) = (self.cursor_move(action), self.lists.focus());
         if focus.details {
             self.details.move_scroll(step);
         } else if focus.output {

@@ -71,7 +71,7 @@ pub(crate) fn queue(id: &str, parallel: u32, order: u32, jobs: &[(&str, &str)]) 
     let jobs = jobs.iter().map(|(name, title)| {
         let mut definition = Definition::new(Script::shell(format!("./{name}.sh")));
         definition.name = Some(Arc::from(*name));
-        definition.title = (*title).to_owned();
+        definition.title = (*title).into();
         definition.digest = Some(1);
         Arc::new(definition)
     });
@@ -97,7 +97,7 @@ pub(crate) fn plan(version: &str, queues: Vec<DesiredQueue>) -> DesiredState {
 }
 
 pub(crate) fn failed(message: &str) -> Outcome {
-    Outcome::Failed(Failure { kind: FailureKind::Exit, message: message.to_owned() })
+    Outcome::Failed(Failure { kind: FailureKind::Exit, message: message.to_owned() }.into())
 }
 
 fn settings(appearance: Appearance, keymap: Keymap, hints: FirstHints) -> ScreenSettings {
@@ -115,8 +115,17 @@ fn settings(appearance: Appearance, keymap: Keymap, hints: FirstHints) -> Screen
 
 /// The first frame of a screen with this state of a site.
 pub(crate) fn first_frame(state: SiteState, queue: Option<&QueueId>, size: Size, now: DateTime<Utc>) -> Buffer {
+    frame_of(&mut screen_of(state, queue, size), size, now)
+}
+
+/// A screen with this state of a site, and nothing behind it.
+pub(crate) fn screen_of(state: SiteState, queue: Option<&QueueId>, size: Size) -> Screen {
     let settings = settings(Appearance::new(Palette::Dark, false), Keymap::default(), FirstHints::none());
-    let mut screen = Screen::new(settings, Site::with_state(state, "/app/jobs.yaml"), queue, size);
+    Screen::new(settings, Site::with_state(state, "/app/jobs.yaml"), queue, size)
+}
+
+/// The next frame of a screen.
+pub(crate) fn frame_of(screen: &mut Screen, size: Size, now: DateTime<Utc>) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(size.width, size.height)).unwrap();
     terminal.draw(|frame| _ = screen.draw(frame, now)).unwrap();
     terminal.backend().buffer().clone()
