@@ -15,6 +15,9 @@ pub(super) const FAILURES_FILTER: &str = "state:failed,interrupted";
 /// How many jobs are scanned in one step.
 const SCAN_STEP: usize = 2_000;
 
+/// Found jobs are added to a list when they are at least this part of it, so that each is moved only a few times.
+const MERGED_PART: usize = 8;
+
 /// A filter, and the jobs that it has found so far.
 #[derive(Debug)]
 pub struct JobFilter {
@@ -24,6 +27,8 @@ pub struct JobFilter {
     queue: Option<QueueId>,
     /// The found jobs of each phase, sorted.
     found: [Vec<RankedJob>; 3],
+    /// Found jobs that are not in these lists yet, while the scan is in progress.
+    unmerged: [Vec<RankedJob>; 3],
     /// Jobs that have not been scanned.
     unscanned: VecDeque<JobId>,
     /// The selected job. It stays in the list though it no longer matches, until another job is selected.
@@ -72,13 +77,14 @@ impl JobFilter {
         let records: Vec<_> = all.into_iter().filter(|(id, _)| is_wanted(id)).map(|(_, record)| record).collect();
         let lists = PHASES.into_iter().flat_map(|phase| records.iter().map(move |record| record.jobs_in(phase)));
         let unscanned = lists.flatten().copied().collect();
-        Self { query, sort, queue, found: Default::default(), unscanned, kept: None }
+        Self { query, sort, queue, found: Default::default(), unmerged: Default::default(), unscanned, kept: None }
     }
 
     /// Changes the query. If it narrows the previous one, only the found jobs are scanned again.
     pub fn set_query(&mut self, query: Query, site_state: &SiteState) {
         self.kept = None;
         if query.narrows(&self.query) {
+            self.merge_all();
             let found = std::mem::take(&mut self.found);
             let found: VecDeque<_> = found.into_iter().flatten().map(|(_, id)| id).collect();
             let unscanned = std::mem::replace(&mut self.unscanned, found);
@@ -96,25 +102,36 @@ impl JobFilter {
 
     /// Scans some more jobs.
     pub fn scan_more(&mut self, site_state: &SiteState) {
-        let mut found: [Vec<RankedJob>; 3] = Default::default();
         for _ in 0..SCAN_STEP {
             let Some(id) = self.unscanned.pop_front() else { break };
             if let Some(job) = site_state.job(id).filter(|job| self.matches(job)) {
-                found[phase_index(job.phase())].push((self.sort_key(job, site_state), id));
+                let ranked = (self.sort_key(job, site_state), id);
+                self.unmerged[phase_index(job.phase())].push(ranked);
             }
         }
-        for (all, mut new) in self.found.iter_mut().zip(found) {
-            if !new.is_empty() {
-                all.append(&mut new);
-                // Sorting merges the two sorted runs. An event may have added a job before it was scanned.
-                all.sort();
-                all.dedup();
+        let is_complete = self.unscanned.is_empty();
+        self.merge(|found, new| is_complete || new.len() * MERGED_PART >= found.len());
+    }
+
+    /// Adds found jobs to their lists.
+    fn merge(&mut self, is_due: impl Fn(&[RankedJob], &[RankedJob]) -> bool) {
+        for (found, new) in self.found.iter_mut().zip(&mut self.unmerged) {
+            if !new.is_empty() && is_due(found, new) {
+                found.append(new);
+                // Most of it is sorted already. An event may have added a job before it was scanned.
+                found.sort();
+                found.dedup();
             }
         }
     }
 
+    fn merge_all(&mut self) {
+        self.merge(|_, _| true);
+    }
+
     /// Removes a job that is about to change.
     pub fn remove_job(&mut self, job: &Job, site_state: &SiteState) {
+        self.merge_all();
         let ranked = (self.sort_key(job, site_state), job.id);
         let found = &mut self.found[phase_index(job.phase())];
         if let Ok(place) = found.binary_search(&ranked) {
@@ -127,6 +144,7 @@ impl JobFilter {
         if !self.matches(job) {
             return;
         }
+        self.merge_all();
         let ranked = (self.sort_key(job, site_state), job.id);
         let found = &mut self.found[phase_index(job.phase())];
         if let Err(place) = found.binary_search(&ranked) {
