@@ -300,7 +300,8 @@ fn expected_rows(harness: &ScreenHarness, phase: Phase) -> Vec<JobId> {
         jobs.retain(|job| query.matches(job) || lists.selected() == Some(job.id));
         let run = |job: &Job| job.last_run.as_ref().map(|run| (run.started, run.id));
         let took = |job: &Job| {
-            let run = job.last_run.as_ref()?;
+            // A job that is requested again has no duration until it runs.
+            let run = job.result_run()?;
             Some(run.end.as_ref()?.at - run.started)
         };
         let at = |job: &Job| if let JobState::Finished { at, .. } = job.state { Some(at) } else { None };
