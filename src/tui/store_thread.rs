@@ -123,13 +123,12 @@ impl StoreThread {
         let subscription = self.store.subscribe(changes.callback(requests.clone(), || StoreRequest::ReadChanges))?;
         let work = move || {
             let mut store_thread = self;
-            if store_thread.loads_site {
-                if let Err(error) = store_thread.load_site() {
+            // The whole site, or changes before the subscription.
+            if let Err(error) = store_thread.send_changes() {
+                if store_thread.loads_site && !error.is_outage() {
                     return store_thread.send(Message::LoadFailed(error.into()));
                 }
-            } else {
-                // Changes before the subscription.
-                store_thread.read_changes();
+                store_thread.report_error(&error);
             }
             // Deaths before the watch.
             store_thread.reap_dead_workers();
@@ -368,6 +367,9 @@ impl StoreThread {
 
     /// Sends what has changed.
     fn send_changes(&mut self) -> Result<(), StoreError> {
+        if self.loads_site {
+            return self.load_site();
+        }
         let Some(events) = self.store.events_after(self.seq)? else { return self.load_site() };
         if let Some(last) = events.last() {
             self.seq = last.seq;
@@ -381,7 +383,7 @@ impl StoreThread {
 
     fn load_site(&mut self) -> Result<(), StoreError> {
         let state = self.store.load()?;
-        self.seq = state.seq();
+        (self.seq, self.loads_site) = (state.seq(), false);
         self.watch_new_workers();
         self.send(Message::SiteLoaded(Box::new(state)));
         Ok(())
