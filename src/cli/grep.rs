@@ -93,6 +93,7 @@ pub(super) fn grep(mut site: OpenSite, args: &GrepArgs, color: bool) -> Result<E
             let kept = runs_of(site.store.as_mut(), job)?;
             for run in kept.iter().filter(|run| since.is_none_or(|since| is_since(run, since))) {
                 let (path, log) = (text::sanitize_line(&job.path()), site.store.log_reader(run.id));
+                let log = if run.end.is_some() { log.of_ended_run() } else { log };
                 let searched = SearchedRun { part, path, number: job.id.0, attempt: run.attempt, log };
                 if runs.send(searched).is_err() || search.has_failed() || output.has_failed() {
                     return Ok(());
@@ -140,6 +141,7 @@ struct RunSearch<'s, 'a, W> {
 impl GrepSearch<'_> {
     /// Searches runs until there are no more.
     fn work<W: Write>(&self, inbox: &Mutex<Receiver<SearchedRun>>, output: &OrderedOutput<W>) {
+        let mut buffer = Vec::new();
         loop {
             let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(mut run) = next else { return };
@@ -148,7 +150,7 @@ impl GrepSearch<'_> {
             if self.has_failed() || output.has_failed() {
                 continue;
             }
-            match self.search_run(&mut run, out) {
+            match self.search_run(&mut run, &mut buffer, out) {
                 Ok(true) => self.has_match.store(true, Ordering::Relaxed),
                 Ok(false) => {}
                 Err(error) => {
@@ -163,7 +165,7 @@ impl GrepSearch<'_> {
     }
 
     /// Searches the output of a run; returns whether a line matches.
-    fn search_run(&self, run: &mut SearchedRun, out: impl Write) -> Result<bool, StoreError> {
+    fn search_run(&self, run: &mut SearchedRun, buffer: &mut Vec<u8>, out: impl Write) -> Result<bool, StoreError> {
         let mut log = run.log.reopen();
         let mut found = RunSearch {
             search: self,
@@ -177,7 +179,7 @@ impl GrepSearch<'_> {
         };
         // An error of the output is returned by `OrderedOutput::finish`.
         LineSearch::new(&self.pattern, self.shows_context())
-            .run(&mut log, &mut |line| found.add_line(line).unwrap_or(ControlFlow::Break(())))?;
+            .run_in(buffer, &mut log, &mut |line| found.add_line(line).unwrap_or(ControlFlow::Break(())))?;
         let _ = found.finish();
         Ok(found.matching > 0)
     }

@@ -17,5 +17,5 @@ pub use numbers::{
 pub use parse::{DurationError, parse_duration};
 pub use quoting::shell_command;
 pub use sanitize::{sanitize, sanitize_line};
-pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, fit_middle, pad, width};
+pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, fit_keeping, fit_middle, pad, width};
 pub use wrap::wrap;

@@ -1,6 +1,7 @@
 //! The width of text in terminal cells, truncation and padding.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -13,6 +14,9 @@ pub const ASCII_ELLIPSIS: &str = "~";
 
 /// Narrower text is cut at its end, not in the middle.
 const MIN_MIDDLE_WIDTH: usize = 12;
+
+/// The most bytes of a text of which single words are kept.
+const MAX_KEEPING_LEN: usize = 400;
 
 /// The width of `text` in cells.
 pub fn width(text: &str) -> usize {
@@ -47,6 +51,57 @@ pub fn fit_middle<'a>(text: &'a str, cells: usize, end: Option<usize>, ellipsis:
     };
     let start = head(text, room - width(end)).trim_end();
     Cow::Owned([start, ellipsis, end].concat())
+}
+
+/// Truncates `text` to at most `cells` cells so that the words with the ranges `kept` stay readable: other words are left
+/// out, the last ones first. `None` if there is no room for them.
+pub fn fit_keeping(text: &str, cells: usize, kept: &[Range<usize>], ellipsis: &str) -> Option<String> {
+    if text.len() > MAX_KEEPING_LEN || kept.is_empty() {
+        return None;
+    }
+    let mut words: Vec<(&str, bool)> = Vec::new();
+    let mut start = 0;
+    for word in text.split(' ') {
+        let end = start + word.len();
+        words.push((word, kept.iter().any(|range| range.start < end && start < range.end)));
+        start = end + 1;
+    }
+    let mut fitting = join_words(&words, ellipsis);
+    if width(&fitting) > cells {
+        return None;
+    }
+    while let Some(next) = words.iter().position(|(_, is_kept)| !is_kept) {
+        words[next].1 = true;
+        let longer = join_words(&words, ellipsis);
+        if width(&longer) > cells {
+            break;
+        }
+        fitting = longer;
+    }
+    Some(fitting)
+}
+
+/// The words that are kept, with an ellipsis for those between them.
+fn join_words(words: &[(&str, bool)], ellipsis: &str) -> String {
+    let mut joined = String::new();
+    let mut left_out = false;
+    for (word, is_kept) in words {
+        if !is_kept {
+            left_out = true;
+            continue;
+        }
+        if left_out {
+            joined.push_str(ellipsis);
+        } else if !joined.is_empty() {
+            joined.push(' ');
+        }
+        joined.push_str(word);
+        left_out = false;
+    }
+    if left_out {
+        joined.push_str(ellipsis);
+    }
+    joined
 }
 
 /// Truncates or pads `text` to exactly `cells` cells.

@@ -111,6 +111,11 @@ impl ChangesTable {
         AGES[self.age].1
     }
 
+    /// Whether a later time can be compared.
+    pub(super) fn has_shorter_age(&self) -> bool {
+        self.age > 0
+    }
+
     /// Whether the earlier runs are still being loaded.
     pub(super) fn is_loading(&self) -> bool {
         self.requested.as_ref().is_none_or(|(_, is_loaded)| !is_loaded)

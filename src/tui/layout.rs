@@ -199,7 +199,7 @@ impl ScreenLayout {
         let Rect { width, height, .. } = self.body;
         let usual = if width >= MIN_DETAILS_SIZE.width { width * 2 / 5 } else { width / 2 }.clamp(55, 88);
         // The output keeps enough for lines of text, and for the details beside it.
-        let output = if has_column { MIN_OUTPUT_WIDTH + DETAILS_WIDTH } else { (width * 2 / 5).max(MIN_OUTPUT_WIDTH) };
+        let output = if has_column { MIN_OUTPUT_WIDTH + DETAILS_WIDTH } else { (width * 3 / 8).max(MIN_OUTPUT_WIDTH) };
         let (lists, rest) = split_left(self.body, room.width.clamp(usual, usual.max(width - 1 - output)));
         let (divide, output) = split_left(rest, 1);
         let [pending, running, _] = room.heights;

@@ -5,9 +5,11 @@
 
 use ratatui::layout::Size;
 
-use crate::model::{Job, JobState, Outcome, Phase};
+use crate::model::{Job, JobState, Phase};
 use crate::text;
 
+use super::job_label::JobLabel;
+use super::outcome_text::finished_note;
 use super::phases::phase_index;
 
 /// The heights and the width of the lists.
@@ -43,6 +45,8 @@ pub const MIN_LIST_HEIGHT: u16 = 2;
 pub const MIN_OUTPUT_HEIGHT: u16 = 6;
 /// Sizes change if this many more jobs become visible.
 const WORTHWHILE_GAIN: u16 = 4;
+/// Lists don't become wider for the rest of a longer text of how a job ended.
+const MAX_NOTE_WIDTH: usize = 30;
 /// The lists become wider in steps of this many columns.
 const WIDTH_STEP: u16 = 8;
 
@@ -115,12 +119,12 @@ impl ListRoom {
 
 /// The width that a job's row takes if nothing of it is cut.
 pub fn row_width(job: &Job, shows_queue: bool) -> usize {
-    let title = text::width(&text::sanitize_line(&job.display_title()));
-    let queue = if shows_queue { text::width(job.queue.as_str()) + 1 } else { 0 };
+    let title = JobLabel::of(job).width();
+    let queue = if shows_queue { text::width(job.queue.as_str()) + 2 } else { 0 };
     let columns = match &job.state {
         // Signs, time and duration; a failure has a text too.
-        JobState::Finished { outcome: Outcome::Succeeded, .. } | JobState::Running { .. } => 24,
-        JobState::Finished { .. } => 42,
+        JobState::Finished { .. } => 24 + text::width(&finished_note(job)).min(MAX_NOTE_WIDTH),
+        JobState::Running { .. } => 24,
         JobState::Pending { .. } => 20,
     };
     title + queue + columns

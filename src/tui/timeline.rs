@@ -85,7 +85,7 @@ impl TimelineColumns {
     /// The columns of a body of this width.
     pub(super) fn new(width: u16) -> Self {
         let width = usize::from(width);
-        let label = (width / 4).clamp(9, 34);
+        let label = (width / 4).clamp(9, 40);
         let duration = if width >= 70 { 9 } else { 0 };
         Self { label, chart: width.saturating_sub(4 + label + duration).max(1), duration }
     }

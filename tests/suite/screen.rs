@@ -16,6 +16,7 @@ pub(crate) mod harness;
 mod header_stats;
 mod input_form;
 mod job_details;
+mod job_names;
 mod job_progress;
 mod keys;
 mod last_night;
@@ -171,7 +172,7 @@ fn killing_needs_confirmation_and_a_running_job() {
     harness.keys("x");
     assert_eq!(harness.message(), "Asked build/fetch to stop. Press X to kill it.");
     harness.keys("X");
-    assert_eq!(harness.question(), "Kill 1 running job in build (#1 ./fetch.sh)? y kill it · Esc go back");
+    assert_eq!(harness.question(), "Kill 1 running job in build (#1 fetch)? y kill it · Esc go back");
     harness.keys("<Esc>");
     assert_eq!(harness.message(), "Nothing was changed.");
     harness.keys("Xy");

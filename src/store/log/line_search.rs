@@ -45,8 +45,10 @@ pub struct LineSearch<'p> {
     pattern: Option<&'p LinePattern>,
     /// Whether lines that don't match are visited, too.
     visits_all: bool,
-    /// How many lines ended before the current position, if that is known.
+    /// How many lines ended before the current position, or before `counted_to`, if that is known.
     line_ends: Option<u64>,
+    /// Up to where the ends of lines were counted.
+    counted_to: u64,
 }
 
 /// Called for each line; can end the search.
@@ -75,64 +77,126 @@ impl LinePattern {
 impl<'p> LineSearch<'p> {
     /// Searches for the lines that match; with `visits_all`, visits the others as well.
     pub fn new(pattern: &'p LinePattern, visits_all: bool) -> Self {
-        Self { pattern: Some(pattern), visits_all, line_ends: Some(0) }
+        Self { pattern: Some(pattern), visits_all, line_ends: Some(0), counted_to: 0 }
     }
 
     /// Visits all lines.
     pub fn all() -> Self {
-        Self { pattern: None, visits_all: true, line_ends: Some(0) }
+        Self { pattern: None, visits_all: true, line_ends: Some(0), counted_to: 0 }
     }
 
     /// Searches an output up to its current end.
-    pub fn run(mut self, log: &mut LogReader, visit: Visit<'_>) -> Result<(), StoreError> {
-        let (mut buffer, mut pending) = (vec![0; CHUNK_BYTES], Vec::new());
+    pub fn run(self, log: &mut LogReader, visit: Visit<'_>) -> Result<(), StoreError> {
+        self.run_in(&mut Vec::new(), log, visit)
+    }
+
+    /// The same with a buffer that several searches use one after another.
+    pub fn run_in(mut self, buffer: &mut Vec<u8>, log: &mut LogReader, visit: Visit<'_>) -> Result<(), StoreError> {
+        buffer.resize(CHUNK_BYTES, 0);
+        // The start of a line whose end was not read yet.
+        let mut pending = Vec::new();
         let mut offset = 0;
         loop {
-            let chunk = log.read_at(offset, &mut buffer)?;
+            let chunk = log.read_at(offset, buffer)?;
             if chunk.len == 0 {
                 break;
             }
             if chunk.offset > offset {
                 // A part of the output was dropped here.
                 let start = offset - pending.len() as u64;
-                if self.search_last(&std::mem::take(&mut pending), start, visit).is_break() {
+                if self.search_last(&std::mem::take(&mut pending), start, log, visit)?.is_break() {
                     return Ok(());
                 }
+                self.count_to(offset, log)?;
+                self.counted_to = chunk.offset;
                 self.line_ends = self.line_ends.zip(log.dropped_lines()?).map(|(ends, dropped)| ends + dropped);
             }
             offset = chunk.offset + chunk.len as u64;
-            let read = buffer.get(..chunk.len).unwrap_or_default();
-            let end = memchr::memrchr(b'\n', read).map_or(0, |end| end + 1);
-            let (complete, rest) = read.split_at(end);
-            // The lines that end in this chunk.
-            let start = chunk.offset - pending.len() as u64;
-            let is_done = if pending.is_empty() {
-                self.search_block(complete, start, visit)
-            } else if complete.is_empty() {
-                ControlFlow::Continue(())
-            } else {
-                pending.extend_from_slice(complete);
-                self.search_block(&std::mem::take(&mut pending), start, visit)
-            };
-            if is_done.is_break() {
-                return Ok(());
+            let mut rest = buffer.get(..chunk.len).unwrap_or_default();
+            let mut start = chunk.offset;
+            if !pending.is_empty()
+                && let Some(end) = memchr::memchr(b'\n', rest)
+            {
+                let (first, others) = rest.split_at(end + 1);
+                let line_start = start - pending.len() as u64;
+                pending.extend_from_slice(first);
+                if self.search_part(&std::mem::take(&mut pending), line_start, log, visit)?.is_break() {
+                    return Ok(());
+                }
+                (start, rest) = (start + first.len() as u64, others);
+            }
+            if pending.is_empty() {
+                let end = memchr::memrchr(b'\n', rest).map_or(0, |end| end + 1);
+                let (complete, incomplete) = rest.split_at(end);
+                if self.search_part(complete, start, log, visit)?.is_break() {
+                    return Ok(());
+                }
+                rest = incomplete;
             }
             pending.extend_from_slice(rest);
             if pending.len() > MAX_LINE_BYTES {
                 let start = offset - pending.len() as u64;
-                if self.search_line(&std::mem::take(&mut pending), start, visit).is_break() {
+                if self.search_last(&std::mem::take(&mut pending), start, log, visit)?.is_break() {
                     return Ok(());
                 }
             }
         }
         let start = offset - pending.len() as u64;
-        let _ = self.search_last(&pending, start, visit);
+        self.search_last(&pending, start, log, visit).map(drop)
+    }
+
+    /// Searches complete lines. Where none matches, their ends are counted later, if that is needed at all.
+    fn search_part(
+        &mut self,
+        block: &[u8],
+        offset: u64,
+        log: &mut LogReader,
+        visit: Visit<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let regex = self.pattern.and_then(|pattern| pattern.block.as_ref()).filter(|_| !self.visits_all);
+        if regex.is_some_and(|regex| is_plain(block) && !regex.is_match(block)) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.count_to(offset, log)?;
+        let flow = self.search_block(block, offset, visit);
+        self.counted_to = offset + block.len() as u64;
+        Ok(flow)
+    }
+
+    /// Counts the ends of the lines before `offset` that were not counted yet.
+    fn count_to(&mut self, offset: u64, log: &mut LogReader) -> Result<(), StoreError> {
+        if self.counted_to >= offset {
+            return Ok(());
+        }
+        let mut buffer = vec![0; CHUNK_BYTES];
+        while self.counted_to < offset && self.line_ends.is_some() {
+            let left = usize::try_from(offset - self.counted_to).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+            let chunk = log.read_at(self.counted_to, buffer.get_mut(..left).unwrap_or_default())?;
+            if chunk.offset > self.counted_to || chunk.len == 0 {
+                // It was dropped meanwhile.
+                self.line_ends = None;
+            }
+            self.count_ends(buffer.get(..chunk.len).unwrap_or_default());
+            self.counted_to += chunk.len as u64;
+        }
+        self.counted_to = offset;
         Ok(())
     }
 
     /// Searches an incomplete line.
-    fn search_last(&mut self, line: &[u8], offset: u64, visit: Visit<'_>) -> ControlFlow<()> {
-        if line.is_empty() { ControlFlow::Continue(()) } else { self.search_line(line, offset, visit) }
+    fn search_last(
+        &mut self,
+        line: &[u8],
+        offset: u64,
+        log: &mut LogReader,
+        visit: Visit<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        if line.is_empty() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.count_to(offset, log)?;
+        self.counted_to = offset + line.len() as u64;
+        Ok(self.search_line(line, offset, visit))
     }
 
     /// Searches complete lines.
@@ -194,8 +258,8 @@ impl<'p> LineSearch<'p> {
     }
 }
 
-/// Whether it is shown as it is: printable ASCII and line ends.
-fn is_plain(bytes: &[u8]) -> bool {
+/// Whether text is shown as it is: printable ASCII and line ends.
+pub fn is_plain(bytes: &[u8]) -> bool {
     bytes.chunks(4096).all(|piece| {
         // Eight bytes at once, without an early exit within a piece: also fast where the program is optimized for size.
         let (words, rest) = piece.as_chunks();

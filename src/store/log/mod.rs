@@ -46,7 +46,7 @@ pub(super) use files::{is_own, record_own};
 pub(super) use hook_result::save_hook_result;
 pub use index_reader::OutputSpan;
 pub use line_diff::{DiffLine, LineEquality, MAX_COMPARED_LINES, OutputDiff};
-pub use line_search::{LinePattern, LineSearch, OutputLine};
+pub use line_search::{LinePattern, LineSearch, OutputLine, is_plain};
 pub(super) use lost_notes::LostNotes;
 pub use notices::omission_notice;
 pub(super) use progress::{Fetch, FetchFn, LogProgress, ProgressFn};

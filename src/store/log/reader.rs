@@ -31,6 +31,10 @@ pub struct LogReader {
     index: IndexReader,
     fetch: Option<FetchFn>,
     stored: Option<StoredOutputs>,
+    /// Whether the run has ended: no tail is created any more.
+    is_ended: bool,
+    /// Whether there is no tail, and there will be none.
+    has_no_tail: bool,
 }
 
 /// A chunk of a log.
@@ -46,13 +50,21 @@ impl LogReader {
     /// A reader for the log of `run` in `dir`, which need not exist yet.
     pub fn new(dir: PathBuf, run: RunId) -> Self {
         let index = IndexReader::new(index_path(&dir, run));
-        Self { dir, run, head: None, tail: None, index, fetch: None, stored: None }
+        Self { dir, run, head: None, tail: None, index, fetch: None, stored: None, is_ended: false, has_no_tail: false }
     }
 
     /// Another reader of the same log.
     #[must_use]
     pub fn reopen(&self) -> Self {
-        Self { fetch: self.fetch.clone(), stored: self.stored.clone(), ..Self::new(self.dir.clone(), self.run) }
+        let (fetch, stored, is_ended) = (self.fetch.clone(), self.stored.clone(), self.is_ended);
+        Self { fetch, stored, is_ended, ..Self::new(self.dir.clone(), self.run) }
+    }
+
+    /// Reads the output of a run that has ended, with fewer looks at its files.
+    #[must_use]
+    pub fn of_ended_run(self) -> Self {
+        // What is fetched from another machine still grows.
+        Self { is_ended: self.fetch.is_none(), ..self }
     }
 
     /// Calls `fetch` before it reads.
@@ -230,10 +242,16 @@ impl LogReader {
 
     /// The header of the tail; none if there is no tail.
     fn tail_header(&mut self) -> Result<Option<TailHeader>, StoreError> {
+        if self.has_no_tail {
+            return Ok(None);
+        }
         let path = tail_path(&self.dir, self.run);
         match opened(&mut self.tail, &path)? {
             Some(tail) => TailHeader::read(tail).map_err(|error| StoreError::io(path, error)),
-            None => Ok(None),
+            None => {
+                self.has_no_tail = self.is_ended;
+                Ok(None)
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::text::count_noun;
 use crate::tui::action::Action;
 use crate::tui::dialog::Dialog;
 use crate::tui::effect::{BulkAction, Effect, Intent, Submission};
+use crate::tui::job_label::title_or_name;
 use crate::tui::sort_order::SortOrder;
 use crate::tui::state::Screen;
 
@@ -34,7 +35,7 @@ impl Screen {
         let submission = |commands| Submission::new(commands, Intent::Run(job.id), true);
         let request = submission(self.requests(&[job]));
         let unmet = self.site.read(|site| site.unmet_requirements(job));
-        let title = job.display_title();
+        let title = title_or_name(job);
         let question = asks(job).map(|question| format!(" ({question})")).unwrap_or_default();
         match unmet.first() {
             // Running jobs are refused without a question.
@@ -111,7 +112,7 @@ impl Screen {
                 Err(format!("{} is {}, not running.{hint}", job.id, job.phase().as_str()))
             }
             (Some(job), _) => {
-                let question = format!("Kill 1 running job in {} ({} {})?", job.queue, job.id, job.display_title());
+                let question = format!("Kill 1 running job in {} ({} {})?", job.queue, job.id, title_or_name(job));
                 let submission = Submission::new(vec![kill(job.id)], Intent::Kill(job.id), false);
                 Ok(ActionPlan::confirm(question, "kill it", submission))
             }
@@ -248,6 +249,6 @@ fn asks(job: &Job) -> Option<&str> {
 
 /// The question of the first job that needs approval.
 fn first_question<'a>(mut jobs: impl Iterator<Item = &'a Job>) -> String {
-    let question = |job: &'a Job| Some(format!(" ({}: {})", job.display_title(), asks(job)?));
+    let question = |job: &'a Job| Some(format!(" ({}: {})", title_or_name(job), asks(job)?));
     jobs.find_map(question).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use crate::text::count_noun;
 use crate::tui::action::Action;
 use crate::tui::dialog::Dialog;
 use crate::tui::effect::{Effect, ExitReason, Intent, Submission};
+use crate::tui::job_label::title_or_name;
 use crate::tui::state::Screen;
 
 impl Screen {
@@ -77,7 +78,7 @@ impl Screen {
         let refuse = Command::Refuse { jobs, by };
         let on_no = Submission::new(vec![refuse], Intent::Refuse(job.id), true);
         ActionPlan::open(Dialog::Confirm {
-            question: format!("{}: {question}", job.display_title()),
+            question: format!("{}: {question}", title_or_name(job)),
             yes: if is_due { "approve and run it" } else { "approve it" },
             on_yes,
             on_no: Some(("refuse and cancel it", on_no)),

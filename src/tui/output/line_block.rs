@@ -9,8 +9,10 @@ use super::job_progress::JobProgress;
 use super::line_parser::{self, ESCAPE, ParserState};
 use super::line_splitter::{LOOKAHEAD_BYTES, SplitStep, find_line_end, is_plain};
 use super::output_source::OutputSource;
+use super::search_pattern::SearchPattern;
 use super::styled_line::StyledLine;
 use crate::store::StoreError;
+use crate::store::log::is_plain as is_verbatim;
 
 /// The start of a block, always at the start of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,8 +53,12 @@ pub(super) struct LineBlock {
     parser_states: Vec<ParserState>,
     /// Whether the last line has no line end yet.
     has_open_line: bool,
+    /// Whether a line was cut because it is too long.
+    has_cut_line: bool,
     /// Recently rendered lines.
     rendered: RefCell<HashMap<usize, Rc<StyledLine>>>,
+    /// Whether the lines are shown as they are, found on first use.
+    is_verbatim: OnceCell<bool>,
 }
 
 /// The position of a line, as offsets from the first byte of the block.
@@ -139,7 +145,9 @@ impl LineBlock {
             lines: OnceCell::new(),
             parser_states: vec![start.parser_state],
             has_open_line: false,
+            has_cut_line: false,
             rendered: RefCell::default(),
+            is_verbatim: OnceCell::new(),
         };
         let known_end = if has_gap { Some(start.text_start + filled as u64) } else { known_end };
         let block_end = if plain {
@@ -182,6 +190,7 @@ impl LineBlock {
                 SplitStep::Line { len, next } => {
                     lines.push(LineSpan::new(start, text_start..text_start + len, state_index));
                     let line = text_start..text_start + len;
+                    self.has_cut_line |= next == len;
                     text_start += next;
                     start = text_start;
                     if !parser_state.in_control_string && escape.is_none_or(|escape| escape >= line.end) {
@@ -281,9 +290,19 @@ impl LineBlock {
         }
     }
 
-    /// Whether a line has a line end. Only the last line of the log may have none.
-    pub(super) fn is_line_complete(&self, index: usize) -> bool {
-        !(self.has_open_line && index + 1 == self.len)
+    /// The number of lines that have a line end.
+    pub(super) fn complete_len(&self) -> usize {
+        self.len - usize::from(self.has_open_line && self.len > 0)
+    }
+
+    /// Where the matches in the visible text of a line are.
+    pub(super) fn line_hits(&self, index: usize, pattern: &SearchPattern) -> Vec<Range<usize>> {
+        let (raw, parser_state) = self.raw_line(index);
+        let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+        if !parser_state.in_control_string && is_verbatim(raw) {
+            return pattern.find_iter(raw).collect();
+        }
+        pattern.find_all(self.render_line(index).text())
     }
 
     /// The approximate memory size in bytes.
@@ -301,8 +320,33 @@ impl LineBlock {
     }
 
     fn render_line(&self, index: usize) -> StyledLine {
-        let Some(span) = self.line_spans().get(index) else { return StyledLine::default() };
+        let (text, parser_state) = self.raw_line(index);
+        line_parser::parse_line(text, parser_state)
+    }
+
+    /// The bytes of a line, and the parser state at its start.
+    pub(super) fn raw_line(&self, index: usize) -> (&[u8], ParserState) {
+        let Some(span) = self.line_spans().get(index) else { return (&[], ParserState::default()) };
         let parser_state = self.parser_states.get(span.parser_state as usize).copied().unwrap_or_default();
-        line_parser::parse_line(&self.bytes[span.text_start as usize..span.text_end as usize], parser_state)
+        (&self.bytes[span.text_start as usize..span.text_end as usize], parser_state)
+    }
+
+    /// The bytes of some lines, if they are shown as they are; their first byte is the first one of the first line.
+    pub(super) fn verbatim_lines(&self, lines: Range<usize>) -> Option<&[u8]> {
+        let is_split_at_ends = || !self.has_cut_line && self.parser_states.iter().all(|state| !state.in_control_string);
+        if !self.is_verbatim.get_or_init(|| is_split_at_ends() && is_verbatim(&self.bytes)) || lines.is_empty() {
+            return None;
+        }
+        let spans = self.line_spans();
+        let (first, last) = (spans.get(lines.start)?, spans.get(lines.end - 1)?);
+        self.bytes.get(first.text_start as usize..last.text_end as usize)
+    }
+
+    /// The index of the line with a byte of [`verbatim_lines`](Self::verbatim_lines), and the offset in that line.
+    pub(super) fn place_in_lines(&self, first: usize, offset: usize) -> (usize, usize) {
+        let spans = self.line_spans();
+        let at = offset + spans.get(first).map_or(0, |span| span.text_start as usize);
+        let index = spans.partition_point(|span| span.text_start as usize <= at).saturating_sub(1);
+        (index, at - spans.get(index).map_or(0, |span| span.text_start as usize))
     }
 }

@@ -33,8 +33,6 @@ pub(super) struct LocatedLine {
     pub end: u64,
     /// Its number from 0, if it is known.
     pub number: Option<u64>,
-    /// Whether it has a line end. Only the last line of the log may have none.
-    pub is_complete: bool,
     /// Its content.
     pub content: LineContent,
 }
@@ -46,6 +44,15 @@ pub(super) enum LineContent {
     Text(Rc<StyledLine>),
     /// This many bytes have been discarded from the log here.
     Discarded(u64),
+}
+
+/// Where a line is.
+#[derive(Debug)]
+pub(super) enum LinePlace {
+    /// It was discarded from the log, with all bytes up to `end`.
+    Discarded { start: u64, end: u64, line: u64 },
+    /// In a block whose first line has the number `first_line`.
+    Line { block: Rc<LineBlock>, index: usize, first_line: u64 },
 }
 
 /// The starts of blocks from some line of the log on.
@@ -164,21 +171,40 @@ impl LineIndex {
     pub(super) fn line_at(
         &mut self,
         source: &mut dyn OutputSource,
-        mut offset: u64,
+        offset: u64,
         written: u64,
     ) -> Result<Option<LocatedLine>, StoreError> {
+        let has_number = self.has_line_numbers;
+        Ok(self.place_at(source, offset, written)?.map(|place| match place {
+            LinePlace::Discarded { start, end, line } => LocatedLine {
+                start,
+                end,
+                number: has_number.then_some(line),
+                content: LineContent::Discarded(end - start),
+            },
+            LinePlace::Line { block, index, first_line } => LocatedLine {
+                start: block.line_start(index),
+                end: block.line_start(index + 1),
+                number: has_number.then_some(first_line + index as u64),
+                content: LineContent::Text(block.rendered_line(index)),
+            },
+        }))
+    }
+
+    /// Where the last line is that starts at or before `offset`.
+    pub(super) fn place_at(
+        &mut self,
+        source: &mut dyn OutputSource,
+        mut offset: u64,
+        written: u64,
+    ) -> Result<Option<LinePlace>, StoreError> {
         // Each iteration adds at least one block, and a view is never more than a few blocks away.
         for _ in 0..64 {
             let at = self.starts.partition_point(|start| start.offset <= offset).saturating_sub(1);
             let (start, next) = (self.starts[at], self.starts.get(at + 1).copied());
             if let (true, Some(next)) = (start.discarded, next) {
-                return Ok(Some(LocatedLine {
-                    start: start.offset,
-                    end: next.offset,
-                    number: self.has_line_numbers.then_some(start.line),
-                    is_complete: true,
-                    content: LineContent::Discarded(next.offset - start.offset),
-                }));
+                let (start, end, line) = (start.offset, next.offset, start.line);
+                return Ok(Some(LinePlace::Discarded { start, end, line }));
             }
             let Some(block) = self.load_block(source, at, written)? else { continue };
             if next.is_none() && block.next.is_some_and(|next| next.offset <= offset || block.len() == 0) {
@@ -187,13 +213,8 @@ impl LineIndex {
             }
             match block.line_index_at(offset) {
                 Some(index) => {
-                    return Ok(Some(LocatedLine {
-                        start: block.line_start(index),
-                        end: block.line_start(index + 1),
-                        number: self.has_line_numbers.then_some(self.starts[at].line + index as u64),
-                        is_complete: block.is_line_complete(index),
-                        content: LineContent::Text(block.rendered_line(index)),
-                    }));
+                    let first_line = self.starts[at].line;
+                    return Ok(Some(LinePlace::Line { block, index, first_line }));
                 }
                 // The log ends exactly where the last block starts.
                 None => match start.offset.checked_sub(1) {

@@ -4,7 +4,7 @@
 //! follow when the index is complete. Until then, a long log is read from its end.
 
 use super::job_progress::JobProgress;
-use super::line_index::{LineIndex, LocatedLine};
+use super::line_index::{LineIndex, LinePlace, LocatedLine};
 use super::output_source::OutputSource;
 use crate::store::StoreError;
 use crate::store::log::OutputSpan;
@@ -87,6 +87,20 @@ impl LogLines {
 
     /// The last line that starts at or before `offset`.
     pub(super) fn line_at(&mut self, offset: u64) -> Result<Option<LocatedLine>, StoreError> {
+        self.with_index_at(offset, |index, source, written| index.line_at(source, offset, written))
+    }
+
+    /// Where the last line is that starts at or before `offset`.
+    pub(super) fn place_at(&mut self, offset: u64) -> Result<Option<LinePlace>, StoreError> {
+        self.with_index_at(offset, |index, source, written| index.place_at(source, offset, written))
+    }
+
+    /// Reads from the index that has the line at `offset`.
+    fn with_index_at<T>(
+        &mut self,
+        offset: u64,
+        read: impl FnOnce(&mut LineIndex, &mut dyn OutputSource, u64) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let source = self.source.as_mut();
         let index_end = self.index.known_end();
         match &mut self.tail {
@@ -98,9 +112,9 @@ impl LogLines {
                     }
                     tail.extend_backwards(source, index_end)?;
                 }
-                tail.line_at(source, offset, self.written)
+                read(tail, source, self.written)
             }
-            _ => self.index.line_at(source, offset, self.written),
+            _ => read(&mut self.index, source, self.written),
         }
     }
 

@@ -9,7 +9,8 @@ use super::line_index::LineContent;
 use super::log_lines::LogLines;
 use super::output_source::OutputSource;
 use super::output_styles::OutputStyles;
-use super::search::{Search, SearchPattern};
+use super::search::Search;
+use super::search_pattern::SearchPattern;
 use super::time_gutter::TimeGutter;
 use super::view_status::{NewOutput, SearchStatus, ViewStatus};
 use super::viewport::{Page, RowPosition, Scroll, Viewport};
@@ -120,12 +121,15 @@ impl LogView {
     /// Starts a search for plain text, or ends it. A text without capitals ignores case. Visible hits are highlighted
     /// and all hits are counted; [`search_next`](Self::search_next) moves to a hit.
     pub fn set_search(&mut self, text: Option<&str>) {
-        self.search = text.and_then(SearchPattern::new).map(Search::new);
+        // What was found so far is kept.
+        if text.is_none_or(|text| self.search.as_ref().is_none_or(|search| !search.is_for(text))) {
+            self.search = text.and_then(SearchPattern::new).map(Search::new);
+        }
     }
 
     /// Searches for plain text, and goes to the first hit in the line that starts at this offset or behind it.
     pub fn search_from(&mut self, text: &str, offset: u64) {
-        self.set_search(Some(text));
+        self.search = SearchPattern::new(text).map(Search::new);
         self.keep_failure(|output| {
             if let Some(search) = &mut output.search {
                 search.request_hit(true, RowPosition { line: offset, byte: 0 });
@@ -213,6 +217,7 @@ impl LogView {
                 current: search.current_number(),
                 count: search.count,
                 is_searching: search.is_searching(),
+                is_seeking: search.is_seeking(),
             }),
         }
     }

@@ -26,6 +26,7 @@ mod log_view;
 mod output_source;
 mod output_styles;
 mod search;
+mod search_pattern;
 mod stream_sanitizer;
 mod styled_line;
 mod terminal_view;

@@ -41,6 +41,24 @@ pub struct SearchStatus {
     pub count: u64,
     /// Whether the search is still running.
     pub is_searching: bool,
+    /// Whether the requested hit was not found yet.
+    pub is_seeking: bool,
+}
+
+impl SearchStatus {
+    /// `3 of 12 matches`, `3 of 12+ matches` while they are being counted, or `searching…` before the first one is found.
+    pub fn label(&self, ellipsis: &str) -> String {
+        if self.is_searching && (self.count == 0 || self.is_seeking) {
+            return match self.count {
+                0 => format!("searching{ellipsis}"),
+                count => format!("{}+ {}, searching{ellipsis}", text::count(count), text::noun_for(count, "match")),
+            };
+        }
+        let more = if self.is_searching { "+" } else { "" };
+        let noun = text::noun_for(self.count, "match");
+        let current = self.current.map(|number| format!("{} of ", text::count(number))).unwrap_or_default();
+        format!("{current}{}{more} {noun}", text::count(self.count))
+    }
 }
 
 impl ViewStatus {

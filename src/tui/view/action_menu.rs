@@ -147,12 +147,13 @@ fn draw_item(
     let is_wrapped = least == usize::MAX;
     let mut lines = help_lines(item, context, usize::from(area.width)).into_iter();
     let help = lines.next().filter(|_| is_wrapped).unwrap_or_else(|| help_text(item, context));
-    // The rest of a wrapped description follows it.
-    let Some(reason) = reason.filter(|_| !is_wrapped || lines.next().is_none()) else {
+    let reason = reason.map(|reason| format!(" {} {}", appearance.symbols.dot, text::sanitize_line(reason)));
+    // The rest of a wrapped description follows it, and a reason that doesn't fit is shown below the selected item.
+    let fits = |reason: &String| text::width(&help) + text::width(reason) <= painter.room();
+    let Some(reason) = reason.filter(|reason| !is_wrapped || lines.next().is_none() && fits(reason)) else {
         painter.left(&help, over(help_style));
         return;
     };
-    let reason = format!(" {} {}", appearance.symbols.dot, text::sanitize_line(reason));
     let room = painter.room().saturating_sub(text::width(&reason)).max(least);
     painter
         .left(&text::fit(&help, room, appearance.symbols.ellipsis), over(help_style))

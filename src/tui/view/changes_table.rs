@@ -4,13 +4,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{Job, Outcome, RunSpan};
+use crate::model::{Outcome, RunSpan};
 use crate::text;
+use crate::tui::action::Action;
 use crate::tui::changes_table::{ChangedJob, ChangesTable, RunDifference, span_length, visible_rows};
+use crate::tui::job_label::JobLabel;
 use crate::tui::mouse::ClickTargets;
+use crate::tui::outcome_text::outcome_text;
 use crate::tui::theme::Appearance;
 
-use super::job_row;
 use super::line_painter::{LinePainter, without_first_line};
 use super::page_title::PageTitle;
 use super::page_view::{PageView, visible_lines};
@@ -56,21 +58,33 @@ impl PageView<'_> {
         PageTitle { name: "Changes", facts: &facts, hidden }.draw(&self.settings.appearance, area, buffer);
         let body = without_first_line(area);
         if rows.is_empty() {
-            let note = if table.is_loading() {
-                "Loading…"
-            } else if table.has_earlier_runs() {
-                "No job ended otherwise, or took much longer or less."
-            } else {
-                "No run is that old."
-            };
-            return self.draw_note(note, body, buffer);
+            return self.draw_note(&self.unchanged_note(table), body, buffer);
         }
-        let names = rows.iter().filter_map(|row| self.site.job(row.job)).map(|job| text::width(&job_name(job)));
+        let names =
+            rows.iter().filter_map(|row| self.site.job(row.job)).map(|job| JobLabel::of(job).with_path(job).width());
         let columns = ChangesColumns::new(area.width, names.max().unwrap_or(0));
         self.draw_changes_heading(&columns, body, buffer);
         let selected = table.selected_row();
         for (index, row, line) in visible_lines(rows, table.offset, without_first_line(body), targets) {
             self.draw_changed_job(row, &columns, index == selected, line, buffer);
+        }
+    }
+
+    /// Why there are no rows, and which key may show some.
+    fn unchanged_note(&self, table: &ChangesTable) -> String {
+        if table.is_loading() {
+            return format!("Loading{}", self.settings.appearance.symbols.ellipsis);
+        }
+        let key = |action| self.settings.keymap.key(action);
+        let (longer, shorter) = (key(Action::MoreParallel), key(Action::LessParallel));
+        let age = table.age_text();
+        match (table.has_earlier_runs(), table.has_shorter_age()) {
+            (true, _) => format!(
+                "No job ended otherwise than {age} ago, or took much longer or less. Press {longer} or {shorter} to \
+                 compare with another time."
+            ),
+            (false, true) => format!("No run is older than {age}. Press {shorter} to compare with a later time."),
+            (false, false) => format!("No run is older than {age}."),
         }
     }
 
@@ -110,8 +124,10 @@ impl PageView<'_> {
         let mut painter = LinePainter::new(area, buffer, symbols);
         painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
         painter.left(sign, over(sign_style)).left("  ", over(Style::new()));
-        let name = text::fit_middle(&job_name(job), columns.job, None, symbols.ellipsis).into_owned();
-        painter.fixed_width(&name, columns.job, over(Style::new())).left("  ", over(Style::new()));
+        let label = JobLabel::of(job).with_path(job).fit(columns.job, symbols.ellipsis);
+        painter.left(&label.main, over(Style::new()));
+        let rest = columns.job.saturating_sub(text::width(&label.main));
+        painter.fixed_width(&label.script, rest, over(theme.dim)).left("  ", over(Style::new()));
         painter.fixed_width(row.kind.as_str(), DIFFERENCE_WIDTH, over(style));
         let end = |span: Option<&RunSpan>| span.map(end_of_run).unwrap_or_default();
         let then = text::pad(&end(row.earlier.as_ref()), columns.end, symbols.ellipsis);
@@ -120,16 +136,11 @@ impl PageView<'_> {
     }
 }
 
-/// The queue and the title of a job.
-fn job_name(job: &Job) -> String {
-    text::sanitize_line(&format!("{}/{}", job.queue, job.display_title()))
-}
-
 /// How a run ended and how long it took.
 fn end_of_run(span: &RunSpan) -> String {
     let took = span_length(span).map(text::duration).unwrap_or_default();
     match &span.outcome {
         None | Some(Outcome::Succeeded) => took,
-        Some(outcome) => format!("{took}, {}", job_row::outcome_text(outcome)),
+        Some(outcome) => format!("{took}, {}", outcome_text(outcome)),
     }
 }

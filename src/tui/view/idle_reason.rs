@@ -6,6 +6,7 @@ use ratatui::style::Style;
 use crate::model::{QueueId, QueueMode, QueueState, SiteState, WaitReason, due_at};
 use crate::text;
 use crate::tui::action::Action;
+use crate::tui::job_label::title_or_name;
 use crate::tui::state::ScreenSettings;
 
 /// The most pending jobs checked per frame to find out whether any could start.
@@ -94,7 +95,7 @@ impl IdleCheck<'_> {
                 waiting => {
                     let reason = Some(waiting.describe(self.now)).filter(|reason| !reason.is_empty())?;
                     let style = if matches!(waiting, WaitReason::Confirm) { theme.warning } else { theme.dim };
-                    let name = self.short_name(&first.display_title());
+                    let name = self.short_name(&title_or_name(first));
                     let approve = match waiting {
                         WaitReason::Confirm => format!("; press {} on it", self.settings.keymap.key(Action::Copy)),
                         _ => String::new(),

@@ -11,6 +11,7 @@ use crate::tui::action::Action;
 use crate::tui::details_pane::RunHistory;
 use crate::tui::due_history::DueTimesPane;
 use crate::tui::layout::ScreenLayout;
+use crate::tui::outcome_text::outcome_text;
 use crate::tui::run_usage::RunUsage;
 use crate::tui::sort_order::SortOrder;
 use crate::tui::state::ScreenSettings;
@@ -162,7 +163,7 @@ impl DetailColumn<'_> {
             ),
             JobState::Finished { outcome, .. } => {
                 let (sign, style) = appearance.outcome(outcome);
-                (sign, job_row::outcome_text(outcome), style)
+                (sign, outcome_text(outcome), style)
             }
         };
         let sign = if sign.is_empty() { String::new() } else { format!("{sign} ") };
@@ -414,7 +415,7 @@ impl DetailColumn<'_> {
         lines.extend(self.limited(script, "line"));
         if let Some(end) = self.history().and_then(|history| history.hook_result.as_ref()) {
             let (sign, style) = self.appearance().outcome(&end.outcome);
-            let mut line = vec![(format!("  {sign} {}", job_row::outcome_text(&end.outcome)), style)];
+            let mut line = vec![(format!("  {sign} {}", outcome_text(&end.outcome)), style)];
             let last_line = text::sanitize_line(&end.last_line);
             if !last_line.is_empty() {
                 line.push((format!(": {last_line}"), Style::new()));

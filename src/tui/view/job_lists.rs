@@ -71,11 +71,12 @@ impl ListView<'_> {
             .filter_map(|(line, index)| Some((line, site.job(rows.get(index)?)?)))
             .collect();
         let jobs_shown = jobs.iter().map(|(_, job)| *job);
-        let mut columns = ColumnWidths::of(&jobs_shown, self.lists.sort(), area.width, settings, now);
+        let list = (self.lists.sort(), self.lists.shows_all_queues());
+        let mut columns = ColumnWidths::of(&jobs_shown, list, area.width, settings, now);
         if phase == Phase::Running {
             let has_bar = |run| self.subscriptions.progress(run) != JobProgress::None;
             let has_bars = jobs.iter().filter_map(|(_, job)| job.current_run()).any(has_bar);
-            columns = columns.with_usage(jobs_shown, area.width, self.lists.shows_all_queues(), has_bars);
+            columns = columns.with_usage(jobs_shown, area.width, has_bars);
         }
         for (line, job) in jobs {
             let cursor = match self.lists.selected_in(phase) == Some(job.id) {
@@ -92,7 +93,6 @@ impl ListView<'_> {
                 progress: job.current_run().map(|run| self.subscriptions.progress(run)).unwrap_or_default(),
                 cursor,
                 is_marked: self.lists.marks().contains(&job.id),
-                shows_queue: self.lists.shows_all_queues(),
             };
             job_row::draw(&row, &columns, settings, line, buffer, now);
         }

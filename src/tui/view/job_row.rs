@@ -5,8 +5,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Job, JobState, Outcome, Overdue, RunEnd, StopSignal, WaitReason, result_value};
+use crate::model::{Job, JobState, Overdue, RunEnd, StopSignal, WaitReason, result_value};
 use crate::text;
+use crate::tui::job_label::{JobLabel, name_beside_title};
+use crate::tui::outcome_text::finished_note;
 use crate::tui::output::JobProgress;
 use crate::tui::run_usage::RunUsage;
 use crate::tui::sort_order::{SortOrder, last_peak_memory};
@@ -40,8 +42,6 @@ pub(super) struct JobRow<'a> {
     pub(super) usage: Option<RunUsage>,
     pub(super) cursor: RowCursor,
     pub(super) is_marked: bool,
-    /// Whether the queue is shown, because the list contains jobs of several queues.
-    pub(super) shows_queue: bool,
 }
 
 /// The widths of the columns right of the titles, the same for all visible rows.
@@ -55,6 +55,10 @@ pub(super) struct ColumnWidths {
     shows_memory: bool,
     /// The width of what running jobs use; 0 if that is not shown.
     usage: usize,
+    /// The width of the queues; 0 if they are not shown.
+    queue: usize,
+    /// Where the names of jobs with titles start, counted from the start of the titles; 0 without room for all of them.
+    names_at: usize,
 }
 
 /// The parts of a row.
@@ -79,57 +83,71 @@ const MIN_NOTE_WIDTH: usize = 14;
 /// Room for `stalled 59 min`, and for a bar with `100% error`.
 const RUNNING_NOTE_WIDTHS: [usize; 2] = [14, 24];
 
-/// Longer values are truncated.
-const MAX_VALUE_WIDTH: usize = 16;
+/// Longer values are truncated where titles leave no room for them.
+const MIN_VALUE_WIDTH: usize = 16;
+
+/// Longer values are always truncated.
+const MAX_VALUE_WIDTH: usize = 40;
 
 /// What is right of a title is left out if the title would have less room.
 const MIN_TITLE_WIDTH: usize = 12;
 
+/// From this width of a list on, the names of jobs with titles are shown where there is room.
+const MIN_WIDTH_FOR_NAMES: u16 = 56;
+
+/// Between queues, titles and names.
+const GAP: usize = 2;
+
 impl ColumnWidths {
     pub(super) fn of<'a>(
         jobs: &(impl Iterator<Item = &'a Job> + Clone),
-        sort: SortOrder,
+        (sort, shows_queue): (SortOrder, bool),
         width: u16,
         settings: &ScreenSettings,
         now: DateTime<Utc>,
     ) -> Self {
+        let room = usize::from(width);
+        let widest = |of: &dyn Fn(&Job) -> usize| jobs.clone().map(of).max().unwrap_or(0);
+        let time = widest(&|job| finished_time(job, settings, now).map_or(0, |time| time.len()));
+        let queue = if shows_queue { widest(&queue_width).min(room / 4) } else { 0 };
+        let queue_room = if queue > 0 { queue + GAP } else { 0 };
+        let title = widest(&|job| JobLabel::of(job).width());
+        let is_finished = jobs.clone().any(|job| job.outcome().is_some());
+        let right = if is_finished { time + DURATION_WIDTH + 6 } else { 1 };
+        let beside = SIGNS_WIDTH + queue_room + title.max(MIN_TITLE_WIDTH) + right;
         let shows_memory = sort == SortOrder::Memory;
         let value = if shows_memory || result_value::are_comparable(jobs.clone()) {
-            let widths = jobs.clone().map(|job| text::width(&value_text(job, shows_memory)));
-            widths.max().unwrap_or(0).min(MAX_VALUE_WIDTH)
+            let most = room.saturating_sub(beside).clamp(MIN_VALUE_WIDTH, MAX_VALUE_WIDTH);
+            widest(&|job| text::width(&value_text(job, shows_memory))).min(most)
         } else {
             0
         };
-        let longest = jobs.clone().filter_map(|job| finished_time(job, settings, now)).map(|time| time.len()).max();
-        let time = longest.unwrap_or(0);
-        let widest = |of: fn(&Job) -> String| jobs.clone().map(|job| text::width(&of(job))).max().unwrap_or(0);
-        let title = widest(|job| text::sanitize_line(&job.display_title()));
-        let beside = SIGNS_WIDTH + title.max(MIN_TITLE_WIDTH) + value + time + DURATION_WIDTH + 6;
+        let beside = beside + value;
         // All of it if no title is cut for that, otherwise up to a typical error message of the operating system.
-        let most = (usize::from(width) / 4).saturating_sub(2).clamp(11, 30);
-        let most = most.max(usize::from(width).saturating_sub(beside));
-        let note = widest(finished_note).clamp(most.min(MIN_NOTE_WIDTH), most);
-        Self { note, time, value, shows_memory, usage: 0 }
+        let most = (room / 4).saturating_sub(2).clamp(11, 30).max(room.saturating_sub(beside));
+        let notes = widest(&|job| text::width(&finished_note(job)));
+        let note = notes.clamp(most.min(MIN_NOTE_WIDTH), most);
+        let name = widest(&|job| name_beside_title(job).map_or(0, |name| text::width(&name)));
+        let beside = beside + if notes > 0 { note + 1 } else { 0 };
+        let has_names = width >= MIN_WIDTH_FOR_NAMES && name > 0 && beside + GAP + name <= room;
+        let titles = widest(&|job| if job.title().is_empty() { 0 } else { JobLabel::of(job).width() });
+        let names_at = if has_names { titles + GAP } else { 0 };
+        Self { note, time, value, shows_memory, usage: 0, queue, names_at }
     }
 
     /// Also shows what running jobs use, if no title that has less than half of the row is cut for that.
-    pub(super) fn with_usage<'a>(
-        self,
-        jobs: impl Iterator<Item = &'a Job>,
-        width: u16,
-        shows_queue: bool,
-        has_bars: bool,
-    ) -> Self {
-        let row = |job: &Job| {
-            let queue = if shows_queue { text::width(job.queue.as_str()) + 1 } else { 0 };
-            queue + text::width(&text::sanitize_line(&job.display_title()))
-        };
+    pub(super) fn with_usage<'a>(self, jobs: impl Iterator<Item = &'a Job>, width: u16, has_bars: bool) -> Self {
+        let queue = if self.queue > 0 { self.queue + GAP } else { 0 };
         let most = usize::from(width) / 2;
-        let title = jobs.map(row).max().unwrap_or(0).min(most).max(MIN_TITLE_WIDTH);
+        let title = jobs.map(|job| queue + JobLabel::of(job).width()).max().unwrap_or(0).min(most).max(MIN_TITLE_WIDTH);
         let beside = SIGNS_WIDTH + title + RUNNING_NOTE_WIDTHS[usize::from(has_bars)] + DURATION_WIDTH + 4;
         let room = usize::from(width).saturating_sub(beside);
         Self { usage: RunUsage::ROW_WIDTHS.into_iter().find(|usage| *usage <= room).unwrap_or(0), ..self }
     }
+}
+
+fn queue_width(job: &Job) -> usize {
+    text::width(&text::sanitize_line(job.queue.as_str()))
 }
 
 /// Draws a row.
@@ -143,6 +161,8 @@ pub(super) fn draw(
 ) {
     let appearance = &settings.appearance;
     let (job, cursor) = (row.job, row.cursor);
+    let label = JobLabel::of(job);
+    let queue_room = if columns.queue > 0 { columns.queue + GAP } else { 0 };
     let mut parts = parts(job, row.wait_reason, settings, now).with_overdue(row, settings, now);
     if parts.note.is_empty() {
         // A readable title is worth more than a long bar.
@@ -169,11 +189,7 @@ pub(super) fn draw(
             let gap = " ".repeat(columns.value.saturating_sub(text::width(&value)));
             painter.right(&format!(" {gap}{value} "), over(Style::new()));
         }
-        let note = text::pad(&parts.note, columns.note, appearance.symbols.ellipsis);
-        // A readable title is worth more than the text of the outcome.
-        if !parts.note.is_empty() && painter.room() > columns.note + MIN_TITLE_WIDTH {
-            painter.right(&format!(" {note}"), over(parts.note_style));
-        }
+        draw_note(&mut painter, &parts, columns, label.width() + queue_room, over(parts.note_style), appearance);
     } else {
         painter.right(" ", over(Style::new()));
         if let Some(usage) = row.usage.filter(|_| columns.usage > 0) {
@@ -183,38 +199,65 @@ pub(super) fn draw(
         } else if !parts.duration.is_empty() {
             painter.right(&format!(" {}", parts.duration), over(appearance.theme.active));
         }
-        let room = painter.room().saturating_sub(14).min(40);
+        let room = note_room(painter.room(), label.width() + queue_room, 0).min(painter.room().saturating_sub(2));
         let note = text::fit(&parts.note, room, appearance.symbols.ellipsis);
         if !note.is_empty() {
             painter.right(&format!(" {note} "), over(parts.note_style));
         }
     }
-    if row.shows_queue {
+    if columns.queue > 0 {
         let queue = text::sanitize_line(job.queue.as_str());
-        let room = painter.room() / 3;
-        painter
-            .left(&text::fit(&queue, room, appearance.symbols.ellipsis), over(appearance.theme.dim))
-            .left("/", over(appearance.theme.dim));
+        painter.fixed_width(&queue, columns.queue, over(appearance.theme.dim)).left("  ", over(Style::new()));
     }
-    let label = text::sanitize_line(&job.display_title());
+    draw_label(&mut painter, row, &label, columns, appearance);
+}
+
+/// How many cells the note gets beside a title of this width: all that the title leaves, and at least two fifths, or
+/// `least`.
+fn note_room(room: usize, title: usize, least: usize) -> usize {
+    room.saturating_sub(title.max(MIN_TITLE_WIDTH) + 2).max(room * 2 / 5).max(least)
+}
+
+/// Draws how a job ended: in its column, or over more cells if the title leaves them.
+fn draw_note(
+    painter: &mut LinePainter<'_>,
+    parts: &RowParts,
+    columns: &ColumnWidths,
+    title: usize,
+    style: Style,
+    appearance: &Appearance,
+) {
+    // A readable title is worth more than the text of the outcome.
+    if parts.note.is_empty() || painter.room() <= columns.note + MIN_TITLE_WIDTH {
+        return;
+    }
+    let free = painter.room().saturating_sub(title.max(MIN_TITLE_WIDTH) + 1);
+    let fits = |note: &str| text::width(note) <= columns.note.max(free);
+    // The sign says that it was skipped.
+    let note = parts.note.strip_prefix("skipped: ").filter(|_| !fits(&parts.note)).unwrap_or(&parts.note);
+    let room = columns.note.max(free.min(text::width(note)));
+    painter.right(&format!(" {}", text::pad(note, room, appearance.symbols.ellipsis)), style);
+}
+
+/// Draws the label, and the name of a job with a title if there is room.
+fn draw_label(
+    painter: &mut LinePainter<'_>,
+    row: &JobRow<'_>,
+    label: &JobLabel,
+    columns: &ColumnWidths,
+    appearance: &Appearance,
+) {
+    let over = |style: Style| if row.cursor == RowCursor::Focused { appearance.theme.cursor } else { style };
+    let bold = if row.cursor == RowCursor::Unfocused { Modifier::BOLD } else { Modifier::empty() };
     let room = painter.room();
-    let fitting = text::fit_middle(&label, room, matrix_part(job, &label), appearance.symbols.ellipsis);
-    painter.fixed_width(&fitting, room, over(title(job, cursor, appearance)));
-}
-
-/// Where in its title the values of a job of a matrix start, with the word before them: they tell it from the others.
-fn matrix_part(job: &Job, label: &str) -> Option<usize> {
-    let values = &job.definition.matrix.as_ref()?.values;
-    let first = values.iter().filter_map(|(_, value)| label.rfind(&**value)).min()?;
-    let mut words = label[..first].rmatch_indices(' ').map(|(space, _)| space);
-    let starts_word = label[..first].ends_with(' ');
-    if starts_word { words.nth(1) } else { words.next() }
-}
-
-/// The title. A script shown in place of a missing title is dimmed.
-fn title(job: &Job, cursor: RowCursor, appearance: &Appearance) -> Style {
-    let style = if job.title().is_empty() { appearance.theme.dim } else { Style::new() };
-    if cursor == RowCursor::Unfocused { style.add_modifier(Modifier::BOLD) } else { style }
+    let fitting = label.fit(room, appearance.symbols.ellipsis);
+    painter.left(&fitting.main, over(Style::new().add_modifier(bold)));
+    painter.left(&fitting.script, over(appearance.theme.dim.add_modifier(bold)));
+    let name = name_beside_title(row.job).filter(|_| columns.names_at > 0);
+    if let Some(name) = name.filter(|name| columns.names_at + text::width(name) <= room) {
+        let gap = columns.names_at.saturating_sub(room - painter.room());
+        painter.left(&" ".repeat(gap), over(Style::new())).left(&name, over(appearance.theme.dim));
+    }
 }
 
 fn parts(job: &Job, wait_reason: Option<&WaitReason>, settings: &ScreenSettings, now: DateTime<Utc>) -> RowParts {
@@ -274,22 +317,6 @@ fn value_text(job: &Job, shows_memory: bool) -> String {
     if shows_memory { last_peak_memory(job).map(text::bytes).unwrap_or_default() } else { job.result_line() }
 }
 
-/// How a job ended, as short text. The sign alone says that it succeeded, which leaves room for its title.
-fn finished_note(job: &Job) -> String {
-    match job.outcome() {
-        None | Some(Outcome::Succeeded) => String::new(),
-        Some(outcome) => {
-            let end = job.result_run().and_then(|run| run.end.as_ref()).filter(|end| end.outcome == *outcome);
-            end.map_or_else(|| outcome_text(outcome), end_text)
-        }
-    }
-}
-
-/// The end of a run as short text: its outcome, and the cause if it says more.
-pub(super) fn end_text(end: &RunEnd) -> String {
-    end.failure_summary().map_or_else(|| outcome_text(&end.outcome), |failure| text::sanitize_line(&failure))
-}
-
 /// For how long a run prints nothing.
 pub(super) fn stalled_text(since: DateTime<Utc>, now: DateTime<Utc>) -> String {
     format!("stalled {}", text::approximate_duration((now - since).to_std().unwrap_or_default()))
@@ -314,16 +341,6 @@ impl RowParts {
         let (sign, sign_style) =
             if is_running { (self.sign, self.sign_style) } else { (symbols.overdue, theme.failure) };
         Self { sign, sign_style, note, note_style: theme.failure, ..self }
-    }
-}
-
-/// An outcome as short text.
-pub(super) fn outcome_text(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Failed(failure) => text::sanitize_line(&failure.message),
-        Outcome::Skipped { reason, .. } => format!("skipped: {}", text::sanitize_line(reason)),
-        Outcome::Unreachable { .. } => text::sanitize_line(&outcome.to_string()),
-        other => other.as_str().to_owned(),
     }
 }
 

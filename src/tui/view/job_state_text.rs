@@ -5,9 +5,10 @@ use ratatui::style::Style;
 
 use crate::model::{Job, JobState, SiteState};
 use crate::text;
+use crate::tui::outcome_text::{outcome_text, without_own_queue};
 use crate::tui::theme::Appearance;
 
-use super::{job_row, time_format};
+use super::time_format;
 
 /// The sign of a job's state, its style, and the state in words: why it waits, how long it has been running, how it ended.
 pub(super) fn job_state_text(
@@ -29,7 +30,7 @@ pub(super) fn job_state_text(
         ),
         JobState::Finished { outcome, .. } => {
             let (sign, style) = appearance.outcome(outcome);
-            (sign, style, job_row::outcome_text(outcome))
+            (sign, style, without_own_queue(&outcome_text(outcome), job))
         }
     };
     (sign, style, text::sanitize_line(&words))

@@ -56,6 +56,9 @@ impl KeyHints<'_> {
                 _ => Vec::new(),
             };
             for (key, hint) in dialog_hints(dialog).iter().chain(&form_keys) {
+                if hint_width(key, hint) > painter.room() {
+                    continue;
+                }
                 let columns = draw_hint(key, hint, theme, &mut painter);
                 // A hint with two keys is not a mouse target.
                 if let Ok(key) = key.parse() {
@@ -85,7 +88,7 @@ impl KeyHints<'_> {
             .partition(|entry| !self.is_output_focused || entry.group == Group::Output);
         for entry in near.into_iter().chain(far) {
             let key = keymap.key(entry.action);
-            if text::width(&key) + text::width(entry.hint) + 3 > painter.room() {
+            if hint_width(&key, entry.hint) > painter.room() {
                 break;
             }
             let columns = draw_hint(&key, entry.hint, theme, &mut painter);
@@ -107,6 +110,11 @@ impl KeyHints<'_> {
         };
         is_useful && entry.context.overlaps(context) && !entry.hint.is_empty() && !PINNED.contains(&entry.action)
     }
+}
+
+/// The cells that a key with its hint takes.
+fn hint_width(key: &str, hint: &str) -> usize {
+    text::width(key) + text::width(hint) + 3
 }
 
 /// Draws a key with its hint. Returns the columns that they take.

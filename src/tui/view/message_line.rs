@@ -9,13 +9,14 @@ use crate::model::{Job, JobState, QueueId, WaitReason};
 use crate::text;
 use crate::tui::action::Action;
 use crate::tui::message::JobsFileError;
+use crate::tui::outcome_text::outcome_text;
 use crate::tui::state::ScreenSettings;
 use crate::tui::status_line::{Severity, StatusText};
 use crate::tui::theme::Appearance;
 
 use super::dialog_line::{self, DialogLine};
 use super::line_painter::LinePainter;
-use super::{job_row, time_format};
+use super::time_format;
 
 /// The content of the line.
 pub(super) enum MessageLine<'a> {
@@ -100,7 +101,7 @@ fn job_summary(job: &Job, waiting: Option<&WaitReason>, settings: &ScreenSetting
             format!("pending{}{reason}", if *requested { ", requested" } else { "" })
         }
         JobState::Running { .. } => "running".to_owned(),
-        JobState::Finished { outcome, .. } => job_row::outcome_text(outcome),
+        JobState::Finished { outcome, .. } => outcome_text(outcome),
     });
     if job.max_attempts() > 1 && job.current_attempt() > 0 {
         parts.push(format!("attempt {}/{}", job.current_attempt(), job.max_attempts()));

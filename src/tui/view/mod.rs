@@ -33,6 +33,7 @@ mod progress_bar;
 mod results_table;
 mod run_chart;
 mod run_history;
+mod run_table;
 mod schedule_details;
 mod time_format;
 mod timeline;
@@ -231,9 +232,14 @@ impl Screen {
             return output_tiles::draw(tiles, &context, layout.output, buffer);
         }
         let job = self.selected_job();
-        let is_focused = self.lists.focus().output;
-        let context =
-            OutputContext { settings: &self.settings, job: job.as_ref(), is_focused, typing: self.typing, now };
+        let context = OutputContext {
+            settings: &self.settings,
+            job: job.as_ref(),
+            can_approve: self.selected_approval().is_some(),
+            is_focused: self.lists.focus().output,
+            typing: self.typing,
+            now,
+        };
         output_pane::draw(&mut self.output, &context, layout, buffer)
     }
 

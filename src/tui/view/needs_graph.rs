@@ -4,8 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{JobId, Outcome, OutcomeCondition};
+use crate::model::{Job, Outcome, OutcomeCondition};
 use crate::text;
+use crate::tui::job_label::{FittingLabel, JobLabel};
 use crate::tui::mouse::ClickTargets;
 use crate::tui::needs_graph::{GraphLine, GraphNode, MAX_BLOCKED, NeedsGraph, blocked_count, visible_rows};
 use crate::tui::theme::Appearance;
@@ -54,7 +55,10 @@ impl PageView<'_> {
             GraphNode::More => drop(painter.left(&format!("and more{}", symbols.ellipsis), theme.dim)),
             GraphNode::Above(id) => {
                 painter.left(&format!("{} ", symbols.above), over(theme.dim));
-                painter.left(&self.needs_label(*id, graph), over(theme.dim)).left("  see above", over(theme.dim));
+                let room = painter.room().saturating_sub("  see above".len());
+                let label = self.site.job(*id).map(|job| needs_label(job, graph, room, symbols.ellipsis).join());
+                painter.left(&label.unwrap_or_else(|| id.to_string()), over(theme.dim));
+                painter.left("  see above", over(theme.dim));
             }
             GraphNode::Job(id, on) => {
                 let Some(job) = self.site.job(*id) else {
@@ -62,21 +66,27 @@ impl PageView<'_> {
                     return;
                 };
                 let (sign, style, words) = job_state_text(job, self.site, &self.settings.appearance, self.now);
-                painter.left(&format!("{sign} "), over(style)).left(&self.needs_label(*id, graph), over(Style::new()));
+                painter.left(&format!("{sign} "), over(style));
                 let required = match on {
                     OutcomeCondition::Success => "",
                     OutcomeCondition::Failure => " (must fail)",
                     OutcomeCondition::Finish => " (must finish)",
                 };
-                painter.left(required, over(theme.dim));
                 let is_good = job.outcome() == Some(&Outcome::Succeeded);
-                painter.left(&format!("  {words}"), over(if is_good { theme.dim } else { style }));
                 let blocked = if is_good { 0 } else { blocked_count(self.site, job) };
-                if blocked > 0 {
-                    let many = if blocked == MAX_BLOCKED { "at least " } else { "" };
-                    let blocks = format!("  blocks {many}{}", text::count_noun(blocked, "job"));
-                    painter.left(&blocks, over(theme.warning));
-                }
+                let many = if blocked == MAX_BLOCKED { "at least " } else { "" };
+                let blocks = match blocked {
+                    0 => String::new(),
+                    _ => format!("  blocks {many}{}", text::count_noun(blocked, "job")),
+                };
+                // The state is worth more than the end of a long title.
+                let beside = text::width(required) + 2 + text::width(&words) + text::width(&blocks);
+                let room = painter.room().saturating_sub(beside).max(painter.room() / 2);
+                let label = needs_label(job, graph, room, symbols.ellipsis);
+                painter.left(&label.main, over(Style::new())).left(&label.script, over(theme.dim));
+                painter.left(required, over(theme.dim));
+                painter.left(&format!("  {words}"), over(if is_good { theme.dim } else { style }));
+                painter.left(&blocks, over(theme.warning));
             }
         }
     }
@@ -96,10 +106,10 @@ impl PageView<'_> {
         let bars: String = outer.iter().flat_map(|more| [if *more { symbols.vertical } else { " " }, " "]).collect();
         format!("{cut}{bars}{} ", if *own { symbols.tee } else { symbols.elbow })
     }
+}
 
-    fn needs_label(&self, id: JobId, graph: &NeedsGraph) -> String {
-        let Some(job) = self.site.job(id) else { return id.to_string() };
-        let title = text::sanitize_line(&job.display_title());
-        if job.queue == graph.queue { title } else { format!("{}/{title}", text::sanitize_line(job.queue.as_str())) }
-    }
+/// The label of a job, which of another queue starts with its whole name.
+fn needs_label(job: &Job, graph: &NeedsGraph, room: usize, ellipsis: &str) -> FittingLabel {
+    let label = JobLabel::of(job);
+    if job.queue == graph.queue { label.fit(room, ellipsis) } else { label.with_path(job).fit(room, ellipsis) }
 }

@@ -10,18 +10,25 @@ use crate::text;
 use crate::tui::action::Action;
 use crate::tui::job_terminal::TypingSession;
 use crate::tui::layout::ScreenLayout;
+use crate::tui::outcome_text::end_text;
 use crate::tui::output::ViewStatus;
 use crate::tui::output_pane::OutputPane;
 use crate::tui::state::ScreenSettings;
+use crate::tui::theme::Appearance;
 
 use super::line_painter::{LinePainter, without_first_line};
 use super::output_title::{output_styles, status_facts, typing_badge};
-use super::{empty_states, job_row, time_format};
+use super::{empty_states, time_format};
+
+/// With less room, the title behind the name of a job is left out.
+const MIN_TITLE_WIDTH: usize = 6;
 
 /// What is drawn beside the output itself.
 pub(super) struct OutputContext<'a> {
     pub(super) settings: &'a ScreenSettings,
     pub(super) job: Option<&'a Job>,
+    /// Whether the job needs approval now.
+    pub(super) can_approve: bool,
     pub(super) is_focused: bool,
     /// The typing session, while keys are sent to the job.
     pub(super) typing: Option<TypingSession>,
@@ -42,16 +49,20 @@ pub(super) fn draw(
     let styles = output_styles(context.settings);
     let (status, cursor) = pane.draw(layout.output_text(), buffer, &styles);
     draw_title(context, pane.earlier_run(), status.as_ref(), area, buffer);
-    if let Some(note) = context.job.and_then(|job| empty_note(job, pane, context.settings)) {
+    if let Some(note) = context.job.and_then(|job| empty_note(job, pane, context)) {
         empty_states::draw_note(&note, &context.settings.appearance, without_first_line(area), buffer);
     }
     cursor.filter(|_| context.typing.is_some_and(|typing| !typing.run_ended))
 }
 
 /// Why there is no output.
-fn empty_note(job: &Job, pane: &OutputPane, settings: &ScreenSettings) -> Option<String> {
-    let run = settings.keymap.key(Action::Run);
+fn empty_note(job: &Job, pane: &OutputPane, context: &OutputContext<'_>) -> Option<String> {
+    let run = context.settings.keymap.key(Action::Run);
     match (&job.last_run, job.phase()) {
+        (None, Phase::Pending) if context.can_approve => {
+            let approve = context.settings.keymap.key(Action::Copy);
+            Some(format!("Needs approval. Press {approve} to approve it."))
+        }
         (None, Phase::Finished) => Some(format!("Never ran. Press {run} to run it.")),
         (None, Phase::Pending | Phase::Running) => Some(format!("Not run yet. Press {run} to run it.")),
         (Some(_), Phase::Running) if pane.is_empty() => Some("No output yet.".to_owned()),
@@ -82,7 +93,6 @@ fn draw_title(
         painter.right(&format!(" {fact} "), *style);
     }
     if let Some(job) = context.job {
-        let label = text::sanitize_line(&job.display_title());
         let note = match earlier_run {
             Some(run) => format!("run {} of {}, {}", run.attempt, job.attempts, run_outcome(run)),
             None if job.phase() == Phase::Running => String::new(),
@@ -96,17 +106,31 @@ fn draw_title(
         let note = if note.is_empty() { note } else { format!(" {} {note}", appearance.symbols.dot) };
         // Leaves one cell of the rule at the end.
         let room = painter.room().saturating_sub(6 + text::width(&note));
-        let label = text::fit(&label, room, appearance.symbols.ellipsis);
+        let (path, title) = name_and_title(job, room, appearance);
         painter
             .left(&format!(" {} ", appearance.symbols.dot), theme.dim)
-            .left(&label, Style::new())
+            .left(&path, Style::new())
+            .left(&title, theme.dim)
             .left(&note, theme.dim);
     }
     painter.left(" ", Style::new());
     painter.fill(appearance.symbols.rule, rule);
 }
 
+/// The name that every command takes, and the title behind it, in at most `room` cells.
+fn name_and_title(job: &Job, room: usize, appearance: &Appearance) -> (String, String) {
+    let ellipsis = appearance.symbols.ellipsis;
+    let path = text::fit_middle(&text::sanitize_line(&job.path()), room, None, ellipsis).into_owned();
+    let label = text::sanitize_line(&job.display_title());
+    let dot = format!(" {} ", appearance.symbols.dot);
+    let left = room.saturating_sub(text::width(&path) + text::width(&dot));
+    if label.is_empty() || left < MIN_TITLE_WIDTH.min(text::width(&label)) {
+        return (path, String::new());
+    }
+    (path, dot + &text::fit(&label, left, ellipsis))
+}
+
 /// The outcome of an earlier run.
 fn run_outcome(run: &Run) -> String {
-    run.end.as_ref().map_or_else(|| "running".to_owned(), job_row::end_text)
+    run.end.as_ref().map_or_else(|| "running".to_owned(), end_text)
 }

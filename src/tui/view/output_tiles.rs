@@ -7,6 +7,7 @@ use ratatui::style::Style;
 
 use crate::model::{Job, Phase, Site};
 use crate::text;
+use crate::tui::job_label::title_or_name;
 use crate::tui::job_terminal::TypingSession;
 use crate::tui::output::ViewStatus;
 use crate::tui::state::ScreenSettings;
@@ -97,7 +98,7 @@ fn draw_title(title: &TileTitle<'_>, context: &TilesContext<'_>, area: Rect, buf
     for (fact, style) in title.status.map(|status| status_facts(status, area.width, appearance)).unwrap_or_default() {
         painter.right(&format!(" {fact} "), style);
     }
-    let name = title.job.display_title();
+    let name = title_or_name(title.job);
     let label = if title.shows_queue { format!("{} {} {name}", title.job.queue, appearance.symbols.dot) } else { name };
     let took = if took.is_empty() { took } else { format!(" {} {took}", appearance.symbols.dot) };
     let room = painter.room().saturating_sub(2 + text::width(&took));

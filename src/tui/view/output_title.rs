@@ -2,7 +2,6 @@
 
 use ratatui::style::{Modifier, Style};
 
-use crate::text;
 use crate::tui::job_terminal::TypingSession;
 use crate::tui::output::{OutputStyles, ViewStatus};
 use crate::tui::state::ScreenSettings;
@@ -20,10 +19,7 @@ pub(super) fn typing_badge(typing: TypingSession, theme: &Theme) -> (&'static st
 pub(super) fn status_facts(status: &ViewStatus, width: u16, appearance: &Appearance) -> Vec<(String, Style)> {
     let mut facts = Vec::new();
     if let Some(search) = status.search {
-        let more = if search.is_searching { "+" } else { "" };
-        let noun = text::noun_for(search.count, "match");
-        let current = search.current.map(|number| format!("{} of ", text::count(number))).unwrap_or_default();
-        facts.push((format!("{current}{}{more} {noun}", text::count(search.count)), appearance.theme.warning));
+        facts.push((search.label(appearance.symbols.ellipsis), appearance.theme.warning));
     }
     facts.extend(status.new_output_label(appearance.is_ascii()).map(|label| (label, appearance.theme.active)));
     let position = status.position_label();

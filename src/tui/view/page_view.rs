@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::model::SiteState;
+use crate::text;
 use crate::tui::details_pane::RunHistory;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::state::ScreenSettings;
@@ -25,7 +26,11 @@ impl PageView<'_> {
     /// Says why there is nothing to show.
     pub(super) fn draw_note(&self, note: &str, area: Rect, buffer: &mut Buffer) {
         let appearance = &self.settings.appearance;
-        LinePainter::new(area, buffer, appearance.symbols).left("   ", Style::new()).left(note, appearance.theme.dim);
+        let wrapped = text::wrap(note, usize::from(area.width).saturating_sub(4));
+        for (line, words) in lines(area).zip(wrapped) {
+            let mut painter = LinePainter::new(line, buffer, appearance.symbols);
+            painter.left("   ", Style::new()).left(&words, appearance.theme.dim);
+        }
     }
 }
 

@@ -8,14 +8,16 @@ use ratatui::style::Style;
 
 use crate::model::{Job, Outcome, Run, result_value};
 use crate::text;
+use crate::tui::action::Action;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
+use crate::tui::outcome_text::end_text;
 use crate::tui::run_chart::{Outlier, RunChart, UsualDurations};
 use crate::tui::theme::Appearance;
 
 use super::line_painter::{LinePainter, lines, without_first_line};
 use super::page_title::PageTitle;
 use super::page_view::PageView;
-use super::{job_row, time_format};
+use super::time_format;
 
 /// The width of the scale, left of the bars.
 const SCALE_WIDTH: u16 = 11;
@@ -23,6 +25,12 @@ const SCALE_WIDTH: u16 = 11;
 const FOOT_HEIGHT: u16 = 3;
 /// From this height on, there is a chart of the memory, too.
 const MIN_HEIGHT_FOR_MEMORY: u16 = 15;
+/// From this height on, all runs are listed below the charts.
+const MIN_HEIGHT_FOR_TABLE: u16 = 24;
+/// The most lines of both charts together: higher bars don't tell more.
+const MAX_CHARTS_HEIGHT: u16 = 18;
+/// The most cells from one bar to the next.
+const MAX_STRIDE: u16 = 4;
 
 /// The runs that fit, and where each is drawn.
 struct ChartColumns<'a> {
@@ -44,18 +52,21 @@ impl PageView<'_> {
         self.draw_history_title(job, &runs, usual, area, buffer);
         let body = without_first_line(area);
         if runs.is_empty() {
-            return self.draw_note("This job has not run yet.", body, buffer);
+            let run = self.settings.keymap.key(Action::Run);
+            return self.draw_note(&format!("This job has not run yet. Press {run} to run it."), body, buffer);
         }
         let room = body.width.saturating_sub(SCALE_WIDTH + 1).max(1);
-        let stride = (room / u16::try_from(runs.len()).unwrap_or(u16::MAX).max(1)).clamp(1, 6);
+        let stride = (room / u16::try_from(runs.len()).unwrap_or(u16::MAX).max(1)).clamp(1, MAX_STRIDE);
         let fitting = usize::from(room / stride).max(1);
         let selected = chart.selected_index(&runs);
         // The latest runs, unless an earlier one is selected.
         let first = runs.len().saturating_sub(fitting).min(selected);
         let shown = &runs[first..(first + fitting).min(runs.len())];
         let columns = ChartColumns { runs: shown, selected: selected - first, stride };
-        let height = body.height.saturating_sub(FOOT_HEIGHT);
+        let has_table = body.height >= MIN_HEIGHT_FOR_TABLE;
+        let height = if has_table { body.height * 2 / 5 } else { body.height.saturating_sub(FOOT_HEIGHT) };
         let has_memory = shown.iter().any(|run| memory(run).is_some()) && body.height >= MIN_HEIGHT_FOR_MEMORY;
+        let height = height.min(if has_memory { MAX_CHARTS_HEIGHT } else { MAX_CHARTS_HEIGHT * 2 / 3 });
         let upper = if has_memory { height - height / 3 } else { height };
         let chart_area = Rect { height: upper, ..body };
         self.draw_durations(&columns, usual, chart_area, buffer);
@@ -72,7 +83,9 @@ impl PageView<'_> {
         let foot = Rect { y: body.y + height, height: body.height - height, ..body };
         self.draw_signs(&columns, usual, foot, buffer);
         let foot = without_first_line(foot);
-        if let Some(run) = runs.get(selected) {
+        if has_table {
+            self.draw_run_table(job, &runs, (selected, usual), without_first_line(foot), buffer, targets);
+        } else if let Some(run) = runs.get(selected) {
             self.draw_run(job, run, usual, foot, buffer);
         }
     }
@@ -115,7 +128,10 @@ impl PageView<'_> {
             let row = level_row(median, most, area.height);
             if let Some(line) = lines(area).nth(usize::from(row)) {
                 let mut painter = LinePainter::new(line, buffer, symbols);
-                painter.fixed_width("", usize::from(SCALE_WIDTH), theme.dim).fill(symbols.wait, theme.warning);
+                let end = columns.x(columns.runs.len(), line).saturating_sub(line.x);
+                let bars = usize::from(end.saturating_sub(SCALE_WIDTH));
+                painter.fixed_width("", usize::from(SCALE_WIDTH), theme.dim);
+                painter.left(&symbols.wait.repeat(bars), theme.warning);
                 if row > 1 {
                     LinePainter::new(line, buffer, symbols).left(" median", theme.warning);
                 }
@@ -141,10 +157,10 @@ impl PageView<'_> {
         let area = Rect { width: SCALE_WIDTH - 1, ..area };
         let mut rows = lines(area);
         if let Some(line) = rows.next() {
-            LinePainter::new(line, buffer, symbols).left(" ", Style::new()).left(most, Style::new());
+            LinePainter::new(line, buffer, symbols).left(" ", theme.dim).left(most, theme.dim);
         }
         if let Some(line) = rows.next() {
-            LinePainter::new(line, buffer, symbols).left(" ", Style::new()).left(name, theme.dim);
+            LinePainter::new(line, buffer, symbols).left(" ", theme.dim).left(name, theme.dim);
         }
     }
 
@@ -207,7 +223,7 @@ impl PageView<'_> {
             None => (appearance.symbols.running, appearance.theme.active, "running".to_owned()),
             Some(end) => {
                 let (sign, style) = appearance.outcome(&end.outcome);
-                (sign, style, job_row::end_text(end))
+                (sign, style, end_text(end))
             }
         };
         let started = time_format::format_time((self.settings.local)(run.started), (self.settings.local)(self.now));
@@ -221,12 +237,10 @@ impl PageView<'_> {
             painter.left(&format!(" {sign} "), style).left(&text::sanitize_line(&words), style);
             painter.left(&format!("{dot}{}", facts.join(&dot)), Style::new());
         }
-        let is_latest = job.last_run.as_ref().is_some_and(|last| last.id == run.id);
-        let own = run.end.as_ref().and_then(|end| end.value.as_deref());
-        let value = own.or(job.result_value().filter(|_| is_latest)).map(result_value::text_of);
-        if let (Some(line), Some(value)) = (rows.next(), value.filter(|value| !value.is_empty())) {
+        let value = value_of(job, run);
+        if let (Some(line), Some(value)) = (rows.next(), Some(value).filter(|value| !value.is_empty())) {
             let mut painter = LinePainter::new(line, buffer, appearance.symbols);
-            painter.left("   value ", appearance.theme.dim).left(&text::sanitize_line(&value), Style::new());
+            painter.left("   value ", appearance.theme.dim).left(&value, Style::new());
         }
     }
 
@@ -253,6 +267,14 @@ fn level_row(value: u64, most: u64, height: u16) -> u16 {
     let steps = u64::from(height) * 8;
     let level = (value * steps / most.max(1)).max(1).div_ceil(8);
     height.saturating_sub(u16::try_from(level).unwrap_or(height))
+}
+
+/// What a run returned, in a line.
+pub(super) fn value_of(job: &Job, run: &Run) -> String {
+    let is_latest = job.last_run.as_ref().is_some_and(|last| last.id == run.id);
+    let own = run.end.as_ref().and_then(|end| end.value.as_deref());
+    let value = own.or(job.result_value().filter(|_| is_latest)).map(result_value::text_of);
+    text::sanitize_line(&value.unwrap_or_default())
 }
 
 fn is_failure(run: &Run) -> bool {

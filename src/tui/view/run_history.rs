@@ -4,9 +4,9 @@ use ratatui::style::Style;
 
 use crate::model::{Outcome, Run};
 use crate::text;
+use crate::tui::outcome_text::end_text;
 
 use super::detail_column::{DetailColumn, DetailLine};
-use super::job_row;
 
 impl DetailColumn<'_> {
     /// The runs as a chart and as a list, latest first.
@@ -71,7 +71,7 @@ impl DetailColumn<'_> {
             None => (appearance.symbols.running, appearance.theme.active, "running".to_owned()),
             Some(ending) => {
                 let (sign, style) = appearance.outcome(&ending.outcome);
-                (sign, style, job_row::end_text(ending))
+                (sign, style, end_text(ending))
             }
         };
         let time = self.time_text(run.started);

@@ -7,6 +7,8 @@ use ratatui::style::Style;
 
 use crate::model::{JobId, Outcome, PathLink, RunId, RunSpan};
 use crate::text;
+use crate::tui::action::Action;
+use crate::tui::job_label::JobLabel;
 use crate::tui::mouse::ClickTargets;
 use crate::tui::theme::Appearance;
 use crate::tui::timeline::{TimeWindow, Timeline, TimelineColumns, TimelineRow, visible_rows};
@@ -60,8 +62,14 @@ impl PageView<'_> {
         if rows.is_empty() {
             let note = match () {
                 () if timeline.is_loading() => format!("Loading{}", symbols.ellipsis),
-                () if timeline.run_count() == 0 => "Nothing has run yet.".to_owned(),
-                () => "Nothing ran in this time. Press - to see more of it.".to_owned(),
+                () if timeline.run_count() == 0 => {
+                    let process = self.settings.keymap.key(Action::Process);
+                    format!("Nothing has run yet. Press {process} to process the queue.")
+                }
+                () => {
+                    let longer = self.settings.keymap.key(Action::LessParallel);
+                    format!("Nothing ran in this time. Press {longer} to see more of it.")
+                }
             };
             self.draw_note(&note, body, buffer);
         }
@@ -162,8 +170,7 @@ impl PageView<'_> {
         painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
         painter.left(sign, over(style));
         painter.left(if on_path { symbols.path } else { " " }, over(theme.warning));
-        let label = self.timeline_label(row.job, timeline.queue.is_none());
-        let label = text::fit_middle(&label, columns.label, None, symbols.ellipsis);
+        let label = self.timeline_label(row.job, timeline.queue.is_none(), columns.label);
         painter.fixed_width(&label, columns.label, over(Style::new())).left(" ", over(Style::new()));
         let chosen = if is_selected { timeline.selected_run(row) } else { None };
         for (cell, style, is_chosen) in self.bar_cells(row, chosen, window) {
@@ -233,8 +240,7 @@ impl PageView<'_> {
         let head = format!(" Critical path{so_far}, {length} in {}: ", text::count_noun(path.len(), "run"));
         painter.left(&head, theme.dim);
         let parts = path.iter().zip(&spans).enumerate().map(|(nth, (step, span))| {
-            let label = self.timeline_label(step.job, timeline.queue.is_none());
-            let label = text::fit_middle(&label, MAX_PATH_LABEL, None, symbols.ellipsis).into_owned();
+            let label = self.timeline_label(step.job, timeline.queue.is_none(), MAX_PATH_LABEL);
             let why = match step.link {
                 PathLink::First => "",
                 PathLink::Need => " needs it:",
@@ -256,10 +262,17 @@ impl PageView<'_> {
         painter.left(&parts[from..].concat(), Style::new());
     }
 
-    fn timeline_label(&self, id: JobId, with_queue: bool) -> String {
+    fn timeline_label(&self, id: JobId, with_queue: bool, room: usize) -> String {
+        let symbols = self.settings.appearance.symbols;
         let Some(job) = self.site.job(id) else { return format!("{id} (removed)") };
-        let title = text::sanitize_line(&job.display_title());
-        if with_queue { format!("{}/{title}", text::sanitize_line(job.queue.as_str())) } else { title }
+        let queue = if with_queue {
+            let queue = text::sanitize_line(job.queue.as_str());
+            format!("{} {} ", text::fit(&queue, room / 3, symbols.ellipsis), symbols.dot)
+        } else {
+            String::new()
+        };
+        let label = JobLabel::of(job).fit(room.saturating_sub(text::width(&queue)), symbols.ellipsis);
+        queue + &label.join()
     }
 }
 

@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use crate::model::{QueueId, QueueState, WorkerInfo};
 use crate::text;
 use crate::tui::action::Action;
+use crate::tui::job_label::JobLabel;
 use crate::tui::mouse::ClickTargets;
 use crate::tui::theme::Appearance;
 use crate::tui::workers_table::{WorkersRow, WorkersTable, visible_rows};
@@ -78,9 +79,8 @@ impl PageView<'_> {
                 painter.left(&format!("  {} ", symbols.running), over(theme.active));
                 let elapsed = format!(" {} ", time_format::elapsed_seconds(job, self.now));
                 painter.right(&elapsed, over(theme.active));
-                let title = text::sanitize_line(&job.display_title());
-                painter.left(&text::sanitize_line(job.queue.as_str()), over(theme.dim)).left("/", over(theme.dim));
-                painter.left(&title, over(Style::new()));
+                let label = JobLabel::of(job).with_path(job).fit(painter.room(), symbols.ellipsis);
+                painter.left(&label.main, over(Style::new())).left(&label.script, over(theme.dim));
             }
         }
     }

@@ -1,11 +1,13 @@
 //! Searching the output.
 
+use proptest::prelude::*;
 use ratatui::buffer::Cell;
 use ratatui::style::Color;
 
 use setlist::tui::output::Scroll;
 
 use super::memory_log::{MemoryLog, ViewHarness};
+use crate::rng::cases;
 
 fn log() -> MemoryLog {
     let log = MemoryLog::default();
@@ -120,4 +122,82 @@ fn the_current_hit_has_a_number() {
     );
     log.append("one more hit\n");
     assert_eq!([at(true), at(true), at(true)], [(Some(60_000), 60_001), (Some(60_001), 60_001), (Some(1), 60_001)]);
+}
+
+/// What the search for `wanted` finds, by `n` until it has been everywhere: the rows with the current hit.
+fn found(log: &MemoryLog, wanted: &str, forwards: bool) -> (u64, Vec<(Option<u64>, String)>) {
+    let mut screen = ViewHarness::new(log, 200, 8);
+    screen.draw();
+    screen.output.scroll(Scroll::Home);
+    screen.output.set_search(Some(wanted));
+    screen.refresh();
+    let count = screen.draw().search.map_or(0, |hits| hits.count);
+    let hits = (0..count + 1).map(|_| {
+        screen.output.search_next(forwards);
+        screen.refresh();
+        (screen.draw().search.unwrap().current, current(&screen))
+    });
+    let hits = hits.collect();
+    (count, hits)
+}
+
+proptest! {
+    #![proptest_config(cases(48))]
+
+    /// Whole blocks of plain lines are searched at once, all others line by line.
+    #[test]
+    fn plain_and_coloured_lines_have_the_same_hits(lines in proptest::collection::vec("[abB ]{0,12}", 1..60), long in 0_usize..3) {
+        let mut lines = lines;
+        lines.insert(lines.len() / 2, "ab".repeat(long * 9_000));
+        lines.push("b".repeat(40 * 1024));
+        let plain = MemoryLog::of(lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+        let coloured = MemoryLog::of(lines.iter().map(|line| format!("{line}\x1b[0m\n")).collect::<String>());
+        for (wanted, forwards) in [("aab", true), ("bba", false), ("aB", true)] {
+            prop_assert_eq!(found(&plain, wanted, forwards), found(&coloured, wanted, forwards));
+        }
+    }
+}
+
+#[test]
+fn a_key_does_not_start_a_search_again() {
+    let log = MemoryLog::of(format!("{}\n", "x".repeat(99)).repeat(200_000));
+    log.append("needle\nend\n");
+    let mut screen = ViewHarness::new(&log, 30, 3);
+    screen.draw();
+    screen.output.scroll(Scroll::Home);
+    let label = |screen: &mut ViewHarness| screen.draw().search.unwrap().label("…");
+    screen.output.set_search(Some("needle"));
+    log.take_read();
+    for _ in 0..100 {
+        screen.output.search_next(true);
+        assert!(log.take_read() < 1 << 20, "a key reads a bounded amount");
+        if current(&screen) == "needle" {
+            break;
+        }
+        assert!(label(&mut screen) == "searching…" || current(&screen) == "needle", "{}", label(&mut screen));
+    }
+    assert_eq!(current(&screen), "needle", "each key continues the search");
+    screen.refresh();
+    assert_eq!(label(&mut screen), "1 of 1 match");
+    // Searching for the same text again continues at the current hit.
+    log.append("needle\n");
+    screen.refresh();
+    log.take_read();
+    screen.output.set_search(Some("needle"));
+    screen.output.search_next(true);
+    screen.refresh();
+    assert!(log.take_read() < 1 << 20, "the output before is not counted again");
+    assert_eq!(label(&mut screen), "2 of 2 matches");
+}
+
+#[test]
+fn a_long_log_is_searched_in_few_steps() {
+    let log = MemoryLog::of(format!("{}\n", "x".repeat(99)).repeat(160_000));
+    let mut screen = ViewHarness::new(&log, 30, 3);
+    screen.output.set_search(Some("needle"));
+    let mut steps = 1;
+    while screen.output.refresh() {
+        steps += 1;
+    }
+    assert!(steps <= 70, "{steps} steps for 16 MB");
 }

@@ -140,11 +140,11 @@ fn a_job_that_became_pending_again_shows_the_run_before_as_such() {
     let mut harness = ScreenHarness::new(vec![queue("build", 1, 0, &[("lint", "Lint")])], 200, 60);
     harness.process("build");
     let job = harness.run("build", 2, Outcome::Succeeded);
-    assert!(harness.text().contains("Output · Lint · 2.0s"), "{}", harness.text());
+    assert!(harness.text().contains("Output · build/lint · Lint · 2.0s"), "{}", harness.text());
     harness.execute_elsewhere(&[Command::Reset { job }]);
-    assert!(harness.text().contains("Output · Lint · run 1 of 1, succeeded"), "{}", harness.text());
+    assert!(harness.text().contains("Output · build/lint · Lint · run 1 of 1, succeeded"), "{}", harness.text());
     harness.execute_elsewhere(&[Command::Cancel { job, stop: StopSignal::Terminate }]);
-    assert!(harness.text().contains("Output · Lint · run 1 of 1, succeeded"), "{}", harness.text());
+    assert!(harness.text().contains("Output · build/lint · Lint · run 1 of 1, succeeded"), "{}", harness.text());
     assert_details(&mut harness, &["⊘ cancelled"]);
     let details = details(&mut harness).join("\n");
     assert!(details.contains("▸ cancelled") && !details.contains("▸ ran 2.0s"), "{details}");

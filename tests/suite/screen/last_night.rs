@@ -208,16 +208,16 @@ fn ten_questions_are_answered_with_three_keys_each() {
     assert_has(&first_below(&text, " Queue "), &["backup", "~"], &text);
 
     let text = ask(&mut harness, "What was the slowest?");
-    assert_has(&first_below(&text, "Finished"), &["media/job-123", "3h 17m"], &text);
+    assert_has(&first_below(&text, "Finished"), &["media ", " job-123", "3h 17m"], &text);
 
     harness.keys("cccccc");
     let text = ask(&mut harness, "What used the most memory?");
-    assert_has(&first_below(&text, "Finished"), &["search/job-077", "48 GiB"], &text);
+    assert_has(&first_below(&text, "Finished"), &["search ", " job-077", "48 GiB"], &text);
     harness.keys("ccccc");
 
     let text = ask(&mut harness, "What failed first?");
     let finished: Vec<&str> = text.lines().skip_while(|line| !line.contains("─ Finished")).skip(1).take(3).collect();
-    assert_has(finished[2], &["›", "etl/job-050", "exit code 7"], &text);
+    assert_has(finished[2], &["›", "etl ", " job-050", "exit code 7"], &text);
 
     ask(&mut harness, "Where does this error occur elsewhere?");
     let text = harness.wait_for_text("2 lines");

@@ -133,6 +133,20 @@ fn text_is_cut_in_the_middle_as_little_as_needed() {
     assert_eq!(text::fit_middle("日本語のタイトルの番号", 15, None, "…"), "日本語のタ…番号");
 }
 
+#[test]
+fn words_that_tell_texts_apart_are_kept() {
+    let text = "Fit the forest with rate 0.01 on small data";
+    let range = |word: &str| text.find(word).map(|at| at..at + word.len()).unwrap();
+    let kept = [range("forest"), range("0.01"), range("small")];
+    let cut = |cells| text::fit_keeping(text, cells, &kept, "…");
+    assert_eq!(cut(60).as_deref(), Some(text));
+    assert_eq!(cut(38).as_deref(), Some("Fit the forest with rate 0.01…small…"));
+    assert_eq!(cut(30).as_deref(), Some("Fit the forest…0.01…small…"));
+    assert_eq!(cut(20).as_deref(), Some("…forest…0.01…small…"));
+    assert_eq!(cut(18), None);
+    assert_eq!(text::fit_keeping(text, 20, &[], "…"), None);
+}
+
 fn counts() -> impl Strategy<Value = [usize; 3]> {
     let count = || prop_oneof![3 => 0..4_usize, 3 => 0..40_usize, 1 => Just(100_000_usize)];
     [count(), count(), count()]

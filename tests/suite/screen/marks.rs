@@ -207,14 +207,14 @@ fn the_view_of_all_queues_lists_the_jobs_of_all_queues() {
     harness.keys("0");
     let text = harness.text();
     assert!(text.starts_with(" 0 all "), "{text}");
-    assert!(text.contains("Pending 7") && text.contains("build/Lint"), "{text}");
+    assert!(text.contains("Pending 7") && text.contains("  build   Lint"), "{text}");
     assert!(text.contains("nothing running: press P to process all queues"), "{text}");
     harness.keys("p");
     assert!(harness.message().contains("Press P to process all of them."), "{}", harness.message());
     harness.keys("a");
     assert!(harness.message().starts_with("All queues are shown"), "{}", harness.message());
     harness.keys("G");
-    assert!(harness.text().contains("deploy/Production"), "{}", harness.text());
+    assert!(harness.text().contains("  deploy  Production"), "{}", harness.text());
     harness.keys("{");
     assert_eq!(harness.selected_job_name().as_deref(), Some("test"));
     harness.keys("{");

@@ -59,7 +59,7 @@ fn assert_shows(harness: &mut ScreenHarness, parts: &[&str]) {
 
 #[test]
 fn the_history_of_a_job_is_a_chart_of_durations_memory_and_outcomes() {
-    let mut harness = history(100, 30, dark());
+    let mut harness = history(100, 24, dark());
     assert_shows(
         &mut harness,
         &["─ History · line/one · 4 runs · ✗ 1 failed · median 12s", "1m 00s", "took", " median"],
@@ -70,7 +70,7 @@ fn the_history_of_a_job_is_a_chart_of_durations_memory_and_outcomes() {
     assert_eq!(outcomes.split_whitespace().collect::<Vec<_>>(), ["outcome", "·", "✗", "·", "·"]);
     // The highest bar is that of the longest run.
     let top = text.lines().find(|line| line.starts_with(" 1m 00s")).unwrap();
-    assert_eq!(top.chars().filter(|sign| *sign == '█').count(), 5, "{top}");
+    assert_eq!(top.chars().filter(|sign| *sign == '█').count(), 3, "{top}");
     harness.keys("hh");
     assert_shows(&mut harness, &["✗ exit code 3 · run 2", "10s · 20 MiB memory"]);
     assert!(!harness.text().contains("   value value"), "a failed run has none: {}", harness.text());
@@ -81,8 +81,48 @@ fn the_history_of_a_job_is_a_chart_of_durations_memory_and_outcomes() {
 }
 
 #[test]
-fn a_run_that_took_unusually_long_is_marked() {
+fn in_a_high_terminal_the_runs_are_listed_below_bars_of_bounded_size() {
+    for (width, height) in [(100, 30), (120, 40), (200, 60), (250, 80)] {
+        let mut harness = history(width, height, dark());
+        let text = harness.text();
+        let bars: Vec<&str> = text.lines().filter(|line| line.contains('█')).collect();
+        assert!(bars.len() <= 18 && bars.iter().all(|line| line.matches('█').count() <= 4 * 3), "{text}");
+        let row = |run: &str| text.lines().find(|line| line.split_whitespace().any(|word| word == run)).unwrap();
+        let heading = text.lines().find(|line| line.contains("Outcome")).unwrap();
+        assert_eq!(
+            heading.split_whitespace().collect::<Vec<_>>(),
+            ["Run", "Started", "Outcome", "Took", "CPU", "Memory", "Value"]
+        );
+        let second: Vec<&str> = row("12:00:10").split_whitespace().collect();
+        assert_eq!(second, ["✗", "2", "12:00:10", "exit", "code", "3", "10s", "1.0s", "20", "MiB"], "{text}");
+        assert!(row("12:00:32").ends_with("40 MiB  value 4"), "{text}");
+        assert!(row("12:00:32").starts_with("›✓"), "the selected run is marked: {text}");
+        let text = harness.keys("gl").text();
+        assert!(text.lines().any(|line| line.starts_with("›✗     2")), "{text}");
+    }
+}
+
+#[test]
+fn the_table_of_runs_follows_the_selected_run() {
     let mut harness = ScreenHarness::new(vec![queue("line", 1, 0, &[("one", "One")])], 100, 30);
+    for _ in 0..60 {
+        harness.keys("gr");
+        let started = harness.start("line");
+        harness.advance_seconds(10);
+        harness.end(started, Outcome::Succeeded);
+    }
+    harness.keys("C");
+    for keys in ["", "h", "g", "<PgDn>", "<PgDn>", "l", "G"] {
+        let text = harness.keys(keys).text();
+        assert!(text.lines().any(|line| line.starts_with("›✓")), "after {keys}:\n{text}");
+        let rows = text.lines().skip_while(|line| !line.contains("Outcome")).filter(|line| line.contains("succeeded"));
+        assert!(rows.count() >= 8, "no line stays free: {text}");
+    }
+}
+
+#[test]
+fn a_run_that_took_unusually_long_is_marked() {
+    let mut harness = ScreenHarness::new(vec![queue("line", 1, 0, &[("one", "One")])], 100, 24);
     for seconds in [10, 11, 9, 10, 70, 10] {
         harness.keys("gr");
         let started = harness.start("line");
@@ -100,7 +140,7 @@ fn a_run_that_took_unusually_long_is_marked() {
 fn a_job_without_runs_has_no_history_yet() {
     let mut harness = ScreenHarness::new(vec![queue("line", 1, 0, &[("one", "One")])], 60, 12);
     harness.keys("C");
-    assert_shows(&mut harness, &["─ History · line/one · 0 runs", "This job has not run yet."]);
+    assert_shows(&mut harness, &["─ History · line/one · 0 runs", "This job has not run yet. Press r to run it."]);
     harness.keys("hl<Enter>");
     assert_shows(&mut harness, &["─ History"]);
     let started = {
@@ -291,9 +331,12 @@ fn workers_are_shown_with_what_they_run() {
     harness.print(fetch.1, "fetching\n");
     harness.advance_seconds(75);
     harness.send(Message::Tick);
-    assert_shows(&mut harness, &["2 workers · 1 running", "here  process 1  1 of 2 slots", "▸ build/Fetch", "1m 15s"]);
+    assert_shows(
+        &mut harness,
+        &["2 workers · 1 running", "here  process 1  1 of 2 slots", "▸ build/fetch  Fetch", "1m 15s"],
+    );
     assert!(harness.screen.next_tick(harness.now).is_some());
-    let y = harness.text().lines().position(|line| line.contains("build/Fetch")).unwrap();
+    let y = harness.text().lines().position(|line| line.contains("build/fetch")).unwrap();
     let click = MouseInput { at: Position { x: 8, y: u16::try_from(y).unwrap() }, action: MouseAction::Click };
     harness.send(Message::Mouse(click));
     harness.send(Message::Mouse(click));

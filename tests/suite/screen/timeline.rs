@@ -250,7 +250,7 @@ fn all_queues_together() {
     harness.run("deploy", 5, Outcome::Succeeded);
     assert!(!harness.text().contains("Production"));
     let text = harness.keys("0").text();
-    assert!(text.contains("─ Timeline · all queues · 5 runs") && text.contains("deploy/Production"), "{text}");
+    assert!(text.contains("─ Timeline · all queues · 5 runs") && text.contains("deploy · Production"), "{text}");
     harness.keys("<Enter>");
     harness.keys("<Esc>s0");
     assert!(harness.text().contains("all queues"), "{}", harness.text());
