@@ -68,7 +68,10 @@ pub fn fit_keeping(text: &str, cells: usize, kept: &[Range<usize>], ellipsis: &s
     }
     let mut fitting = join_words(&words, ellipsis);
     if width(&fitting) > cells {
-        return None;
+        // The marks between the words are enough.
+        let inner = fitting.strip_prefix(ellipsis).unwrap_or(&fitting);
+        let inner = inner.strip_suffix(ellipsis).unwrap_or(inner);
+        return (width(inner) <= cells && inner.contains(ellipsis)).then(|| inner.to_owned());
     }
     while let Some(next) = words.iter().position(|(_, is_kept)| !is_kept) {
         words[next].1 = true;

@@ -143,7 +143,8 @@ fn words_that_tell_texts_apart_are_kept() {
     assert_eq!(cut(38).as_deref(), Some("Fit the forest with rate 0.01…small…"));
     assert_eq!(cut(30).as_deref(), Some("Fit the forest…0.01…small…"));
     assert_eq!(cut(20).as_deref(), Some("…forest…0.01…small…"));
-    assert_eq!(cut(18), None);
+    assert_eq!(cut(18).as_deref(), Some("forest…0.01…small"));
+    assert_eq!(cut(16), None);
     assert_eq!(text::fit_keeping(text, 20, &[], "…"), None);
 }
 
