@@ -73,10 +73,11 @@ impl JobLabel {
         let first = self.values.iter().map(|range| range.start).min();
         let ends = first.map(|first| word_before(&self.text, first));
         let fits_at_end = ends.is_none_or(|start| text::width(self.text[start..].trim_start()) * 4 <= room * 3);
-        if !fits_at_end && text::width(&self.text) > room {
-            if let Some(fitting) = text::fit_keeping(&self.text, room, &self.values, ellipsis) {
-                return fitting;
-            }
+        if !fits_at_end
+            && text::width(&self.text) > room
+            && let Some(fitting) = text::fit_keeping(&self.text, room, &self.values, ellipsis)
+        {
+            return fitting;
         }
         text::fit_middle(&self.text, room, ends, ellipsis).into_owned()
     }

@@ -246,13 +246,11 @@ impl LogReader {
             return Ok(None);
         }
         let path = tail_path(&self.dir, self.run);
-        match opened(&mut self.tail, &path)? {
-            Some(tail) => TailHeader::read(tail).map_err(|error| StoreError::io(path, error)),
-            None => {
-                self.has_no_tail = self.is_ended;
-                Ok(None)
-            }
+        if let Some(tail) = opened(&mut self.tail, &path)? {
+            return TailHeader::read(tail).map_err(|error| StoreError::io(path, error));
         }
+        self.has_no_tail = self.is_ended;
+        Ok(None)
     }
 
     /// The head; none if the run has printed nothing.

@@ -252,9 +252,9 @@ impl PendingJump {
                 return found(line, hit);
             }
             if self.forwards {
-                first += 1
+                first += 1;
             } else {
-                end -= 1
+                end -= 1;
             }
             *spent += line_cost(block.line_start(line)..block.line_start(line + 1));
         }

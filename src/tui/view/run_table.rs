@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{Job, Outcome, Run};
+use crate::model::{Job, Outcome, Run, Usage};
 use crate::text;
 use crate::tui::mouse::{ClickTarget, ClickTargets};
 use crate::tui::outcome_text::end_text;
@@ -105,7 +105,7 @@ impl PageView<'_> {
             started: time_format::format_time((self.settings.local)(run.started), (self.settings.local)(self.now)),
             took: text::duration(run.elapsed(self.now)),
             cpu: usage.map(|usage| text::duration(usage.cpu())).unwrap_or_default(),
-            memory: usage.map(|usage| usage.memory_text()).unwrap_or_default(),
+            memory: usage.map(Usage::memory_text).unwrap_or_default(),
             value: value_of(job, run),
         }
     }
