@@ -92,7 +92,7 @@ fn pages_of_several_queues_name_jobs_as_commands_do() {
     let mut harness = ScreenHarness::new(site(), 120, 30);
     harness.process("build");
     harness.start("build");
-    assert_eq!(row(&mut harness.keys("W"), "build/fetch"), "▸ build/fetch Fetch sources 0s");
+    assert_eq!(row(harness.keys("W"), "build/fetch"), "▸ build/fetch Fetch sources 0s");
 }
 
 /// A matrix of two parameters with long titles.
