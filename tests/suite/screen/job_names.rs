@@ -101,7 +101,7 @@ fn sweep() -> Vec<DesiredQueue> {
     let values = [("linear", "0.1"), ("linear", "0.001"), ("boosting", "0.1"), ("boosting", "0.001")];
     for (job, (model, rate)) in sweep.jobs.iter_mut().zip(values) {
         let definition = Arc::make_mut(job);
-        definition.title = format!("Fit the {model} model at the learning rate {rate} on the large set");
+        definition.title = format!("Fit the {model} model at the learning rate {rate} on the large set").into();
         let values = vec![("model".into(), model.into()), ("rate".into(), rate.into())];
         definition.matrix =
             Some(Arc::new(MatrixValues { entry: "sweep".into(), values, is_item: false, version: None }));
