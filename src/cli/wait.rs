@@ -67,16 +67,16 @@ pub(super) fn wait_for(site: &mut OpenSite, options: &WaitArgs) -> Result<ExitSt
             return Ok(exit);
         }
         targets = unsettled;
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            warn(&format!("timed out: {}", describe_unfinished(&targets, &site_state)));
-            return Ok(ExitStatus::JobFailed);
-        }
         for hint in targets.iter().filter_map(|target| target.stall_hint(&site_state)) {
             if !printed_hints.contains(&hint) {
                 warn(&hint);
                 printed_hints.push(hint);
             }
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            warn(&format!("timed out: {}", describe_unfinished(&targets, &site_state)));
+            return Ok(ExitStatus::JobFailed);
         }
         if let Some(worker_died) = waiter.wait(left) {
             site.check_workers(worker_died)?;

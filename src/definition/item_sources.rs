@@ -211,6 +211,14 @@ pub fn has_items_from_elsewhere(version: &str) -> bool {
         .is_some_and(|(_, hash)| hash.len() == 16 && u64::from_str_radix(hash, 16).is_ok())
 }
 
+/// The version of the file alone, without that of the items that it takes from elsewhere.
+pub fn version_of_file_alone(version: &str) -> &str {
+    if !has_items_from_elsewhere(version) {
+        return version;
+    }
+    version.rsplit_once(VERSION_SEPARATOR).map_or(version, |(file, _)| file)
+}
+
 /// The files that match one of these patterns.
 fn find_files(folder: &Path, patterns: &[String]) -> Result<SourceItems, SourceError> {
     let (mut found, mut folders): (Vec<PathBuf>, Vec<PathBuf>) = (Vec::new(), Vec::new());

@@ -356,7 +356,7 @@ impl EventLoop {
         let (site_sender, file_sender) = (self.sender.clone(), self.sender.clone());
         let changed: NotifyFn = Arc::new(move || site_sender.send(WorkerMessage::SiteChanged));
         let on_read = move |read| file_sender.send(WorkerMessage::FileRead(read));
-        let watching = with_sigchld_blocked(|| self.reload.watch(&self.paths, on_read));
+        let watching = with_sigchld_blocked(|| self.reload.watch(store, &self.paths, on_read));
         watching.map_err(|error| site_error_or(store, error))?;
         let sender = self.sender.clone();
         let on_arrival = move || sender.send(WorkerMessage::ItemsChanged);

@@ -34,11 +34,16 @@ impl Reload {
     /// Watches the file, and calls `on_read` on a thread when it was saved.
     pub(super) fn watch(
         &mut self,
+        store: &mut dyn Store,
         paths: &SitePaths,
         on_read: impl Fn(Result<DesiredState, definition::Error>) + Send + 'static,
     ) -> Result<(), StoreError> {
-        // The site was reconciled with this version when it was opened.
-        let version = definition::file_version(&paths.file).ok();
+        // The site was reconciled with this version when it was opened; the file may have been saved since. A server doesn't
+        // know the version of this machine's copy.
+        let version = match paths.state.is_on_server() {
+            false => store.file_version()?.map(|version| definition::version_of_file_alone(&version).to_owned()),
+            true => definition::file_version(&paths.file).ok(),
+        };
         self.watch = Some(FileWatch::start(paths.file.clone(), version.as_deref(), on_read)?);
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use setlist::store::{SqliteStore, StateDir, Store};
 
 use crate::temp_site::{CommandOutput, SETLIST, TempSite, wait_for, wait_until_stopped};
 
@@ -142,4 +143,23 @@ fn a_limit_of_a_killed_process_ends_with_it() {
     site.write("go", "");
     site.ok(&["process"]);
     assert_eq!(site.read("counts").split_whitespace().collect::<Vec<_>>(), ["1"; 4], "one at a time");
+}
+
+#[test]
+fn a_file_that_is_saved_while_a_worker_starts_is_read() {
+    if !has_crash_points() {
+        return;
+    }
+    let site = TempSite::with("queues: {q: [{id: a, run: 'true'}]}\n");
+    let mut worker = site.command(&["worker"]).env("SETLIST_STOP", "joined").stderr(Stdio::null()).spawn().unwrap();
+    wait_until_stopped(worker.id());
+    site.write("jobs.yaml", "queues: {q: [{id: a, run: 'true'}, {id: b, run: 'true'}]}\n");
+    kill_process(Pid::from_child(&worker), Signal::CONT).unwrap();
+    // A command would read the file itself.
+    wait_for("the worker to read the file", || {
+        let mut store = SqliteStore::open(&StateDir::new(site.join(".setlist"))).unwrap();
+        store.load().unwrap().job_named(&"q".into(), "b").map(drop)
+    });
+    kill_process(Pid::from_child(&worker), Signal::TERM).unwrap();
+    worker.wait().unwrap();
 }
