@@ -138,12 +138,12 @@ fn all_lists(site: &PartialSite<'_>, queues: &[QueueInfo]) -> Result<Vec<(QueueI
     // One text for each list is much less than a row for each job.
     let list_sql = |(nth, (queue, phase)): (usize, (QueueId, Phase))| {
         format!(
-            "SELECT {nth}, string_agg(j.id::text, ' ' ORDER BY {}) FROM setlist.jobs j \
-             WHERE j.site = {} AND j.queue = {} AND {}",
-            list_order(phase),
+            "SELECT {nth}, (SELECT string_agg(id::text, ' ') FROM (SELECT j.id FROM setlist.jobs j \
+             WHERE j.site = {} AND j.queue = {} AND {} ORDER BY {}) list)",
             site.site,
             json(&queue),
-            in_phase(phase)
+            in_phase(phase),
+            list_order(phase)
         )
     };
     let sql: Vec<String> = lists().enumerate().map(list_sql).collect();
