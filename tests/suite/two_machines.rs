@@ -126,6 +126,19 @@ fn jobs_requested_on_one_machine_run_on_another() {
 }
 
 #[test]
+fn output_that_its_machine_could_not_write_is_missing_on_every_machine() {
+    // A file in place of the folder, as if nothing could be created in it.
+    let jobs = "queues:\n  build:\n    - {id: lost, run: 'rm -rf .setlist/files/*/logs; for f in .setlist/files/*; do : > $f/logs; \
+                done; echo done'}\n    - {id: restore, run: 'rm .setlist/files/*/logs'}\n";
+    let Some([here, there]) = machines(jobs) else { return };
+    there.ok(&["process", "--quiet"]);
+    for machine in [&here, &there] {
+        let log = machine.ok(&["log", "build/lost"]);
+        assert_eq!(log, "[setlist: 5 B lost: Not a directory (os error 20)]\n");
+    }
+}
+
+#[test]
 fn a_job_whose_worker_lost_its_lease_runs_again_only_on_request() {
     let Some([here, there]) = machines::<2>(JOBS) else { return };
     for machine in [&here, &there] {

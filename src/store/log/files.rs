@@ -78,6 +78,14 @@ pub(in crate::store) fn is_own(dir: &Path, run: RunId) -> bool {
     read.is_ok() && byte == *b"!"
 }
 
+/// Records that the log of a run of this machine can't be read here, because it was not written: the server has more.
+pub(in crate::store) fn forget_own(dir: &Path, run: RunId) {
+    let mut options = private_files::options();
+    options.write(true);
+    // Without the file it is not recorded that the run is one of this machine either.
+    let _ = private_files::open(&options, &own_path(dir)).and_then(|file| file.write_all_at(b" ", run.0));
+}
+
 /// Creates a file with mode 0600 for reading and writing. An existing file is replaced: it was left by a run of the
 /// same number, in a site that was lost or restored from a backup.
 pub(super) fn create(path: &Path) -> io::Result<File> {

@@ -1,4 +1,5 @@
-//! What is missing from logs that could not be written at all, until the store records it with the end of the run.
+//! What is missing from logs that could not be written at all, until the store records it with the end of the run, or a
+//! server has it as the output of the run.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -42,7 +42,7 @@ pub use compact::recover;
 pub use deletion::{delete_log, delete_output, log_sizes};
 pub(super) use deletion::{is_worth_deleting, small_logs};
 pub use files::log_path;
-pub(super) use files::{is_own, record_own};
+pub(super) use files::{forget_own, is_own, record_own};
 pub(super) use hook_result::save_hook_result;
 pub use index_reader::OutputSpan;
 pub use line_diff::{DiffLine, LineEquality, MAX_COMPARED_LINES, OutputDiff};

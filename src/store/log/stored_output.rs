@@ -57,7 +57,6 @@ impl StoredOutput {
     /// With a line behind it.
     #[must_use]
     pub(in crate::store) fn followed_by(mut self, line: &str) -> Self {
-        let line = if self.head.is_empty() { line.trim_start() } else { line };
         self.head.extend_from_slice(line.as_bytes());
         self
     }

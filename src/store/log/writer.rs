@@ -169,7 +169,8 @@ impl LogWriter {
         };
         replaced.or_else(|error| {
             let notes = self.lost_notes.as_ref().ok_or(error)?;
-            notes.add(self.run, beside);
+            let is_empty = self.output_len() == 0;
+            notes.add(self.run, if is_empty { beside.trim_start().to_owned() } else { beside });
             Ok(())
         })
     }

@@ -25,6 +25,7 @@ use crate::crash;
 use crate::model::{Command, DecideError, Event, SiteState, perform};
 use crate::store::backend::{TimedCommand, TransactionReport};
 use crate::store::error::StoreError;
+use crate::store::log::LostNotes;
 use crate::store::site_id::SiteId;
 use crate::store::state_dir::StateDir;
 use crate::store::store_clock::StoreClock;
@@ -54,6 +55,8 @@ pub struct PostgresStore {
     transactions: u64,
     /// The files of this machine that belong to the site.
     pub(super) local: StateDir,
+    /// What is missing from the logs of running jobs that can't be written.
+    pub(super) lost_notes: LostNotes,
     /// Sends the output of the runs of this connection, once there are any.
     pub(super) uploader: OnceLock<Option<OutputUploader>>,
     /// Forwards the input of terminals.
@@ -119,6 +122,7 @@ impl PostgresStore {
             client,
             transactions: 0,
             local: local.clone(),
+            lost_notes: LostNotes::default(),
             uploader: OnceLock::new(),
             terminals,
         })

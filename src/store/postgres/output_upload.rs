@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::mem;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,7 @@ use super::session::{ServerSession, spawn_thread};
 use super::sql_text::{insert, nanos};
 use crate::model::{RunId, Stream};
 use crate::store::error::StoreError;
-use crate::store::log::{LogProgress, LogReader, ProgressFn};
+use crate::store::log::{LogProgress, LogReader, LostNotes, ProgressFn, forget_own};
 use crate::store::store_clock::StoreClock;
 
 /// How long output is collected before it is sent.
@@ -41,6 +42,13 @@ pub(super) fn extra_output_sql(site: i32, run: RunId, offset: i64, content: &imp
         "INSERT INTO setlist.output VALUES ({site}, {run}, {offset}, 0, 0, '\\x{json}') \
          ON CONFLICT (site, run, at_offset) DO UPDATE SET bytes = excluded.bytes"
     )
+}
+
+/// The logs on this machine.
+pub(super) struct OutputSpool {
+    pub(super) logs: PathBuf,
+    /// What is missing from those that can't be written.
+    pub(super) lost_notes: LostNotes,
 }
 
 /// Sends output until it is dropped.
@@ -70,11 +78,16 @@ struct RunUpload {
 }
 
 impl OutputUploader {
-    pub(super) fn start(address: &ServerAddress, clock: StoreClock, site: i32) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        address: &ServerAddress,
+        clock: StoreClock,
+        site: i32,
+        spool: OutputSpool,
+    ) -> Result<Self, StoreError> {
         let (messages, received) = channel();
         // It connects when there is something to send, and again if that fails.
         let session = ServerSession::disconnected(address, clock);
-        let thread = UploadThread { session, site, received, runs: HashMap::new() };
+        let thread = UploadThread { session, site, spool, received, runs: HashMap::new() };
         spawn_thread("output-upload", address, move || thread.run())?;
         Ok(Self { messages, ended: Arc::default() })
     }
@@ -115,6 +128,7 @@ impl OutputUploader {
 struct UploadThread {
     session: ServerSession,
     site: i32,
+    spool: OutputSpool,
     received: Receiver<UploadMessage>,
     runs: HashMap<RunId, RunUpload>,
 }
@@ -173,7 +187,8 @@ impl UploadThread {
         let mut finished = Vec::new();
         for (run, upload) in &mut self.runs {
             if upload.has_grown.swap(false, Ordering::SeqCst) || upload.finished.is_some() {
-                let sent = upload.send(session, site, *run);
+                let lost = self.spool.lost_notes.of(*run);
+                let sent = upload.send(session, site, *run, lost.as_deref());
                 if sent.is_err() {
                     upload.has_grown.store(true, Ordering::SeqCst);
                 }
@@ -183,6 +198,10 @@ impl UploadThread {
         }
         for (run, waiting) in finished {
             self.runs.remove(&run);
+            if self.spool.lost_notes.of(run).is_some() {
+                forget_own(&self.spool.logs, run);
+                self.spool.lost_notes.forget(run);
+            }
             // It may have stopped waiting.
             let _ = waiting.try_send(());
         }
@@ -191,11 +210,22 @@ impl UploadThread {
 }
 
 impl RunUpload {
-    /// Sends what is new, and the end of the output if the run has ended. What was sent is bounded like the log.
-    fn send(&mut self, session: &mut ServerSession, site: i32, run: RunId) -> Result<(), StoreError> {
+    /// Sends what is new, and the end of the output if the run has ended, with what is lost. What was sent is bounded like
+    /// the log.
+    fn send(
+        &mut self,
+        session: &mut ServerSession,
+        site: i32,
+        run: RunId,
+        lost: Option<&str>,
+    ) -> Result<(), StoreError> {
         let mut buffer = vec![0; MAX_CHUNK_LEN];
         loop {
-            let chunk = self.reader.read_at(self.offset, &mut buffer)?;
+            let chunk = match self.reader.read_at(self.offset, &mut buffer) {
+                // Where it could not be written, it may not be readable either.
+                Err(_) if lost.is_some() => break,
+                chunk => chunk?,
+            };
             if chunk.len == 0 {
                 break;
             }
@@ -219,10 +249,16 @@ impl RunUpload {
             self.offset = end;
         }
         if self.finished.is_some() {
-            session.run_again(&format!(
-                "INSERT INTO setlist.output_ends VALUES ({site}, {}, {}) ON CONFLICT DO NOTHING",
-                run.0, self.offset
-            ))?;
+            let (mut sql, mut end) = (String::new(), self.offset);
+            if let Some(notice) = lost {
+                let row = format!("{site}, {}, {end}, 1, 0, '\\x{}'", run.0, to_hex(notice.as_bytes()));
+                insert("output", &[row], "ON CONFLICT DO NOTHING", &mut sql);
+                end += notice.len() as u64;
+            }
+            // A failure to write to a string is impossible.
+            let _ =
+                write!(sql, "INSERT INTO setlist.output_ends VALUES ({site}, {}, {end}) ON CONFLICT DO NOTHING", run.0);
+            session.run_again(&sql)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::connection::{Completeness, PostgresStore};
-use super::output_upload::{ARTIFACTS_OFFSET, HOOK_RESULT_OFFSET, OutputUploader, extra_output_sql};
+use super::output_upload::{ARTIFACTS_OFFSET, HOOK_RESULT_OFFSET, OutputSpool, OutputUploader, extra_output_sql};
 use super::site_frame::{SiteHead, column, events, events_sql, head_sql, reaches};
 use super::sql_text::{json, literal, nanos, number, parsed, required, text};
 use super::{leases, listener, output_download};
@@ -367,11 +367,12 @@ impl Store for PostgresStore {
             tracing::warn!(%error, %run, "the output of a run is not sent to the server");
             return LogWriter::new(logs, run, limit);
         }
-        let start = || OutputUploader::start(self.session.address(), self.session.clock().clone(), self.site);
+        let spool = || OutputSpool { logs: logs.clone(), lost_notes: self.lost_notes.clone() };
+        let start = || OutputUploader::start(self.session.address(), self.session.clock().clone(), self.site, spool());
         let uploader = self.uploader.get_or_init(|| {
             start().inspect_err(|error| tracing::warn!(%error, "output is not sent to the server")).ok()
         });
-        let writer = LogWriter::new(logs.clone(), run, limit);
+        let writer = LogWriter::new(logs.clone(), run, limit).noting_losses(self.lost_notes.clone());
         match uploader {
             Some(uploader) => writer.with_progress(uploader.follow(run, LogReader::new(logs, run), limit)),
             None => writer,
