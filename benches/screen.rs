@@ -1,7 +1,8 @@
 //! P3 to P6: time to the first frame, time from a key to its frame, wake-ups and output while idle, and memory.
 //!
-//! `cargo bench --bench screen`, or a part: `cargo bench --bench screen -- P4-short`; `bytes` is what a busy screen writes. The
-//! screen runs in a pseudo-terminal of 120x40 on a site that has been reconciled before.
+//! `cargo bench --bench screen`, or a part: `cargo bench --bench screen -- P4-short`; `P4-million` presses keys while
+//! 1,000,000 jobs are loaded, and `bytes` is what a busy screen writes. The screen runs in a pseudo-terminal of 120x40 on a
+//! site that has been reconciled before.
 
 use std::env;
 use std::error::Error;
@@ -47,6 +48,9 @@ fn main() -> Result {
     }
     if is_selected(&["bytes"]) {
         bytes_of_a_busy_screen()?;
+    }
+    if is_selected(&["P4", "P4-million"]) {
+        key_to_frame_of_a_long_site()?;
     }
     for (name, run) in FLOODS {
         if is_selected(&["P4", name]) {
@@ -157,6 +161,20 @@ fn beside_four_floods(run: &str, jobs: usize) -> Result<(TempDir, ForegroundWork
     // The screen follows the job that has started last.
     screen.wait_for_text("Output · Flood 4")?;
     Ok((folder, worker, screen))
+}
+
+/// Moves the cursor between two of 1,000,000 jobs, from the first frame on: most jobs are loaded meanwhile.
+fn key_to_frame_of_a_long_site() -> Result {
+    let jobs = 1_000_000;
+    let mut screen = ScreenProcess::open(&kept_site::kept_site(jobs, 0)?)?;
+    let (median, p99) = screen.key_latency(|nth| match nth % 2 {
+        0 => (b"j", "kept/#2 "),
+        _ => (b"k", "kept/#1 "),
+    })?;
+    println!(
+        "P4-million {jobs} jobs, from the first frame on: key to frame {median:.1} ms, p99 {p99:.1} ms   (at most 16)"
+    );
+    Ok(())
 }
 
 /// A reconciled site with one queue: the jobs in `first`, then `jobs` more.

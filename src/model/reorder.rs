@@ -21,16 +21,17 @@ pub(super) fn move_jobs<R: StateReader>(reader: &R, ids: &[JobId], placement: Pl
         }
         moving.push(*id);
     }
-    let known = reader.pending_positions(&anchor.queue, anchor.definition.scheduling.priority)?;
-    let others: Vec<(i64, JobId)> = known.iter().filter(|(_, id)| !seen.contains(id)).copied().collect();
-    let at = others.iter().position(|(_, id)| *id == anchor.id).unwrap_or_default();
-    let at = at + usize::from(matches!(placement, Placement::After(_)));
-    let before = at.checked_sub(1).map_or(0, |before| others[before].0);
-    let after = others.get(at).map(|(position, _)| *position);
+    let is_before = matches!(placement, Placement::Before(_));
+    let beyond = reader.adjacent_position(&anchor, is_before, &seen)?;
+    let (before, after) =
+        if is_before { (beyond.unwrap_or(0), Some(anchor.position)) } else { (anchor.position, beyond) };
     let moved = |job, position| Event::Moved { job, position };
     if let Some(positions) = positions_between(before, after, moving.len()) {
         return Ok(moving.into_iter().zip(positions).map(|(job, position)| moved(job, position)).collect());
     }
+    let known = reader.pending_positions(&anchor.queue, anchor.definition.scheduling.priority)?;
+    let others: Vec<(i64, JobId)> = known.iter().filter(|(_, id)| !seen.contains(id)).copied().collect();
+    let at = others.iter().position(|(_, id)| *id == anchor.id).unwrap_or_default() + usize::from(!is_before);
     // No gap between the neighbours: the jobs of this priority take over their present positions in the new order.
     let order = others[..at].iter().map(|(_, id)| *id).chain(moving).chain(others[at..].iter().map(|(_, id)| *id));
     let changed = order.zip(&known).filter(|(job, (_, before))| job != before);

@@ -1,6 +1,7 @@
 //! The queries that `decide` makes on a site. [`SiteState`](super::SiteState) answers them in memory, a store answers them
 //! inside a transaction.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -37,6 +38,20 @@ pub trait StateReader {
     fn jobs_in_phase(&self, queue: &QueueId, phase: Phase) -> Result<Vec<JobId>, Self::Error>;
     /// The positions of the pending jobs of a queue with this priority, in order.
     fn pending_positions(&self, queue: &QueueId, priority: i32) -> Result<Vec<(i64, JobId)>, Self::Error>;
+    /// The position of the nearest pending job of the same queue and priority that comes before this pending one, or after
+    /// it, and is not to be skipped.
+    fn adjacent_position(
+        &self,
+        job: &Job,
+        is_before: bool,
+        skipped: &BTreeSet<JobId>,
+    ) -> Result<Option<i64>, Self::Error> {
+        let mut known = self.pending_positions(&job.queue, job.definition.scheduling.priority)?;
+        known.retain(|(_, id)| !skipped.contains(id));
+        let at = known.iter().position(|(_, id)| *id == job.id);
+        let adjacent = at.and_then(|at| if is_before { at.checked_sub(1) } else { at.checked_add(1) });
+        Ok(adjacent.and_then(|at| known.get(at)).map(|(position, _)| *position))
+    }
     /// The id of the referenced job, if it exists; it may be a removed one.
     fn resolve(&self, target: &JobRef) -> Result<Option<JobId>, Self::Error>;
     /// A job that another one needs, also a removed one. Only the name of its definition is read, and not its own needs.

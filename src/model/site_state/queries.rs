@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{QueueState, SiteState};
+use super::{QueueState, SiteState, index_in_list};
 use crate::model::needs::is_skipped_by_failure;
 use crate::model::{
     Dependent, DueOutcome, DueResult, EnvironmentId, ExpectationState, FileJob, FinishedJob, Job, JobId, JobRef,
@@ -129,6 +129,27 @@ impl StateReader for SiteState {
         let same_priority = |job: &&Job| job.definition.scheduling.priority == priority;
         let jobs = pending.filter_map(|id| self.job(*id)).filter(same_priority);
         Ok(jobs.map(|job| (job.position, job.id)).collect())
+    }
+
+    fn adjacent_position(
+        &self,
+        job: &Job,
+        is_before: bool,
+        skipped: &BTreeSet<JobId>,
+    ) -> Result<Option<i64>, Infallible> {
+        let Some(queue) = self.queues.get(&job.queue) else { return Ok(None) };
+        let at = index_in_list(&queue.pending, job, &self.jobs);
+        let is_wanted = |id: &&JobId| !skipped.contains(id) && **id != job.id;
+        let nearest = if is_before {
+            queue.pending.range(..at).rev().find(is_wanted)
+        } else {
+            queue.pending.range(at..).find(is_wanted)
+        };
+        // The list is sorted by priority first.
+        let adjacent = nearest
+            .and_then(|id| self.job(*id))
+            .filter(|adjacent| adjacent.definition.scheduling.priority == job.definition.scheduling.priority);
+        Ok(adjacent.map(|adjacent| adjacent.position))
     }
 
     fn resolve(&self, target: &JobRef) -> Result<Option<JobId>, Infallible> {

@@ -170,6 +170,25 @@ impl StateReader for TxState<'_> {
         })
     }
 
+    fn adjacent_position(&self, job: &Job, is_before: bool, skipped: &BTreeSet<JobId>) -> Result<Option<i64>> {
+        let sql = if is_before {
+            "SELECT position, id FROM jobs INDEXED BY jobs_by_position WHERE queue = ?1 AND (position, id) < (?2, ?3) \
+             AND rank = ?4 AND state > 3 AND removed IS NULL ORDER BY position DESC, id DESC"
+        } else {
+            "SELECT position, id FROM jobs INDEXED BY jobs_by_position WHERE queue = ?1 AND (position, id) > (?2, ?3) \
+             AND rank = ?4 AND state > 3 AND removed IS NULL ORDER BY position, id"
+        };
+        let mut statement = self.statement(sql)?;
+        let mut rows =
+            statement.query((&job.queue, job.position, job.id, -i64::from(job.definition.scheduling.priority)))?;
+        while let Some(row) = rows.next()? {
+            if !skipped.contains(&row.get(1)?) {
+                return row.get(0).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     fn resolve(&self, target: &JobRef) -> Result<Option<JobId>> {
         match target {
             JobRef::Number(id) => {

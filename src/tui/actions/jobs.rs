@@ -211,11 +211,13 @@ impl Screen {
             let phase = targets.jobs.first().map_or("running", |job| job.phase().as_str());
             return Err(format!("Only pending jobs can be moved; this one is {phase}."));
         };
-        let visible = self.visible_jobs(Phase::Pending)?;
-        let row = |job: Option<&JobId>| visible.iter().position(|other| Some(other) == job);
-        let end = if up { row(jobs.first()) } else { row(jobs.last()) };
-        let next = end.and_then(|row| if up { row.checked_sub(1) } else { row.checked_add(1) });
-        let beside = next.and_then(|row| visible.get(row)).copied();
+        self.require_complete_lists()?;
+        let end = if up { jobs.first() } else { jobs.last() };
+        let beside = self.queue.read(|record, site_state| {
+            let visible = self.lists.rows(record, Phase::Pending);
+            let row = visible.row_of(*end?, site_state)?;
+            visible.get(if up { row.checked_sub(1)? } else { row + 1 })
+        });
         let same = self
             .site
             .read(|site_state| beside.filter(|id| site_state.job(*id).is_some_and(|job| job.queue == first.queue)));

@@ -51,11 +51,14 @@ impl Screen {
         }))
     }
 
+    /// Whether the lists show all jobs that match their filter.
+    pub(super) fn require_complete_lists(&self) -> Result<(), String> {
+        if self.lists.is_scanning() { Err("Still searching. Try again in a moment.".to_owned()) } else { Ok(()) }
+    }
+
     /// All jobs of a list, from top to bottom.
     pub(super) fn visible_jobs(&self, phase: Phase) -> Result<Vec<JobId>, String> {
-        if self.lists.is_scanning() {
-            return Err("Still searching. Try again in a moment.".to_owned());
-        }
+        self.require_complete_lists()?;
         Ok(self.queue.read(|record, _| self.lists.rows(record, phase).iter().collect()))
     }
 }
