@@ -336,7 +336,8 @@ impl JobLists {
             cursor.scroll(rows.len(), layout.rows(phase), self.focus.list == phase);
             let shown = (cursor.offset..rows.len()).take(layout.rows(phase));
             let jobs = shown.filter_map(|row| site_state.job(rows.get(row)?));
-            let widest = jobs.map(|job| row_width(job, self.queue.is_none())).max();
+            let widest =
+                jobs.map(|job| row_width(job, site_state.wait_reason(job).as_ref(), self.queue.is_none())).max();
             self.room.widen(widest.unwrap_or(0));
         }
         let selected = self.selected();

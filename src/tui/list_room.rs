@@ -3,9 +3,10 @@
 //! Sizes follow the jobs only when that shows clearly more of them, and nothing moves under a cursor that the user has
 //! placed: the list that has it keeps its top edge and the row of the cursor, until the user goes to another list.
 
+use chrono::DateTime;
 use ratatui::layout::Size;
 
-use crate::model::{Job, JobState, Phase};
+use crate::model::{Job, JobState, Phase, WaitReason};
 use crate::text;
 
 use super::job_label::JobLabel;
@@ -47,6 +48,8 @@ pub const MIN_OUTPUT_HEIGHT: u16 = 6;
 const WORTHWHILE_GAIN: u16 = 4;
 /// Lists don't become wider for the rest of a longer text of how a job ended.
 const MAX_NOTE_WIDTH: usize = 30;
+/// The same for the reason why a job waits.
+const MAX_REASON_WIDTH: usize = 40;
 /// The lists become wider in steps of this many columns.
 const WIDTH_STEP: u16 = 8;
 
@@ -118,14 +121,21 @@ impl ListRoom {
 }
 
 /// The width that a job's row takes if nothing of it is cut.
-pub fn row_width(job: &Job, shows_queue: bool) -> usize {
+pub fn row_width(job: &Job, wait_reason: Option<&WaitReason>, shows_queue: bool) -> usize {
     let title = JobLabel::of(job).width();
     let queue = if shows_queue { text::width(job.queue.as_str()) + 2 } else { 0 };
     let columns = match &job.state {
         // Signs, time and duration; a failure has a text too.
         JobState::Finished { .. } => 24 + text::width(&finished_note(job)).min(MAX_NOTE_WIDTH),
         JobState::Running { .. } => 24,
-        JobState::Pending { .. } => 20,
+        JobState::Pending { .. } => {
+            let waits = wait_reason.filter(|reason| {
+                !matches!(reason, WaitReason::FreeSlot | WaitReason::QueueIdle | WaitReason::QueueStopped)
+            });
+            // The time matters little for the width.
+            let note = waits.map(|reason| reason.describe(DateTime::UNIX_EPOCH)).unwrap_or_default();
+            20_usize.max(7 + text::width(&note).min(MAX_REASON_WIDTH))
+        }
     };
     title + queue + columns
 }

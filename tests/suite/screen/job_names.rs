@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use setlist::model::{Command, Definition, DesiredQueue, MatrixValues, Outcome, Script};
+use setlist::model::{
+    Command, Definition, DesiredQueue, JobRef, MatrixValues, Need, Outcome, OutcomeCondition, SchedulingOptions, Script,
+};
 
 use super::harness::{ScreenHarness, failed, queue};
 
@@ -124,6 +126,22 @@ fn the_values_of_a_matrix_are_cut_last() {
             assert!(shown("linear", "0.1") && shown("linear", "0.001"), "{width}x{height}:\n{text}");
         }
     }
+}
+
+#[test]
+fn lists_widen_for_the_reason_why_a_job_waits() {
+    let jobs = [("a-need-with-a-long-name-of-its-own", "A"), ("b", "Report what the others have found")];
+    let mut site = queue("q", 1, 0, &jobs);
+    let need = Need {
+        job: JobRef::Named("q".into(), Arc::from("a-need-with-a-long-name-of-its-own")),
+        on: OutcomeCondition::Success,
+    };
+    let scheduling = SchedulingOptions { needs: vec![need], ..SchedulingOptions::default() };
+    Arc::make_mut(&mut site.jobs[1]).scheduling = Arc::new(scheduling);
+    let mut harness = ScreenHarness::new(vec![site], 150, 40);
+    let text = harness.text();
+    assert!(text.contains("needs a-need-with-a-long-name-of-its-own"), "{text}");
+    assert!(text.contains("Report what the others have found"), "{text}");
 }
 
 #[test]
