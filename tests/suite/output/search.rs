@@ -159,6 +159,13 @@ proptest! {
 }
 
 #[test]
+fn a_text_over_the_end_of_a_line_that_was_cut_is_no_hit() {
+    let log = MemoryLog::of(format!("first\n{}needle{}\nneedle\n", "x".repeat(16 * 1024 - 3), "x".repeat(9_000)));
+    assert_eq!(found(&log, "needle", true).0, 1);
+    assert_eq!(found(&log, "needle", false).0, 1);
+}
+
+#[test]
 fn a_key_does_not_start_a_search_again() {
     let log = MemoryLog::of(format!("{}\n", "x".repeat(99)).repeat(200_000));
     log.append("needle\nend\n");
