@@ -3,22 +3,29 @@
 //!
 //! A file per site in `$XDG_STATE_HOME/setlist/sites`, named by the site's id, holds the device and inode of the state
 //! directory, the machine, and the path. It is outside of the state directory, so no copy brings it along.
+//!
+//! Where root makes the state of another user, it can't safely write into that user's registry. It leaves the file
+//! `made-by-root` in the state directory: it belongs to root, so that its owner can't have got it with a clone or an archive,
+//! and names the id, the inode and the machine, so that it is worth nothing in a copy that root makes.
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
 use super::error::StoreError;
-use super::private_files::{create_private_dir, open_private, open_to_read};
+use super::private_files::{create_private_dir, open_private, open_to_read, options};
 use super::site_id::SiteId;
 use super::state_dir::StateDir;
 use super::trust::check_state_dir;
 use crate::account::Account;
+
+/// The file in a state directory by which root says that it has made it here.
+const ROOT_RECORD: &str = "made-by-root";
 
 /// The registry of one user.
 #[derive(Clone, Debug)]
@@ -91,7 +98,17 @@ impl Registry {
                 None => {}
             }
         }
+        if actual.was_made_by_root(&id) {
+            // If this fails, what root has recorded stays.
+            let _ = self.write(&id, &actual);
+            return Ok(Registration::Registered);
+        }
         Ok(registration)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.dir
     }
 
     /// Registers a state directory.
@@ -104,7 +121,7 @@ impl Registry {
         // The registry is trusted like a state directory.
         check_state_dir(&self.dir)?;
         let mut bytes = Vec::new();
-        let read = open_to_read(&path).and_then(|mut file| io::Read::read_to_end(&mut file, &mut bytes));
+        let read = open_to_read(&path).and_then(|mut file| file.read_to_end(&mut bytes));
         match read {
             Ok(_) => Ok(RegisteredSite::parse(&bytes)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -123,6 +140,36 @@ impl Registry {
     }
 }
 
+/// Records in a state directory of another user that root has made it here. Does nothing for other users.
+pub(super) fn record_root(dir: &StateDir) -> Result<(), StoreError> {
+    if !geteuid().is_root() || dir.path().symlink_metadata().is_ok_and(|metadata| metadata.uid() == 0) {
+        return Ok(());
+    }
+    let (id, site) = (dir.site_id()?, RegisteredSite::of(dir)?);
+    let (path, draft) = (
+        dir.path().join(ROOT_RECORD),
+        dir.path().join(format!(
+            "{ROOT_RECORD}.{}.new",
+            SiteId::random().map_err(|source| StoreError::io(dir.path(), source))?
+        )),
+    );
+    let failed = |source| StoreError::io(&path, source);
+    let record = site.root_record(&id);
+    if options()
+        .read(true)
+        .open(&path)
+        .and_then(|file| io::read_to_string(file.take(1 << 12)))
+        .is_ok_and(|recorded| recorded == record)
+    {
+        return Ok(());
+    }
+    // It stays root's, and its owner can read it.
+    let mut file = options().write(true).create_new(true).open(&draft).map_err(failed)?;
+    let written =
+        file.write_all(record.as_bytes()).and_then(|()| file.set_permissions(fs::Permissions::from_mode(0o644)));
+    written.and_then(|()| file.sync_all()).and_then(|()| fs::rename(&draft, &path)).map_err(failed)
+}
+
 impl RegisteredSite {
     fn of(dir: &StateDir) -> Result<Self, StoreError> {
         let failed = |source| StoreError::io(dir.path(), source);
@@ -134,6 +181,24 @@ impl RegisteredSite {
     fn is_same_site(&self, other: &Self) -> bool {
         let same_inode = (self.device, self.inode) == (other.device, other.inode);
         self.machine == other.machine && (self.path == other.path || same_inode)
+    }
+
+    /// What root records in the state directory.
+    fn root_record(&self, id: &SiteId) -> String {
+        format!("{id} {} {} {}\n", self.device, self.inode, self.machine)
+    }
+
+    /// Whether root has recorded that it made this state directory, which belongs to another user, here.
+    fn was_made_by_root(&self, id: &SiteId) -> bool {
+        let owner = fs::symlink_metadata(&self.path).map(|metadata| metadata.uid());
+        // Root would give what it opens to the owner, and doesn't need it.
+        if geteuid().is_root() || owner.is_ok_and(|owner| owner == 0) {
+            return false;
+        }
+        let Ok(mut file) = open_to_read(&self.path.join(ROOT_RECORD)) else { return false };
+        let is_roots = file.metadata().is_ok_and(|metadata| metadata.uid() == 0 && metadata.mode() & 0o022 == 0);
+        let mut text = String::new();
+        is_roots && file.read_to_string(&mut text).is_ok() && text == self.root_record(id)
     }
 
     fn bytes(&self) -> Vec<u8> {

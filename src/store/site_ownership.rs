@@ -15,7 +15,7 @@ use chrono::Local;
 use super::environment_files::EnvironmentFiles;
 use super::error::StoreError;
 use super::private_files::{open_private, open_to_read};
-use super::registry::{Registration, Registry};
+use super::registry::{Registration, Registry, record_root};
 use super::state_dir::StateDir;
 use super::trust::{OTHER_FILES_DIR, check_state_dir};
 
@@ -70,6 +70,8 @@ impl StateDir {
             if !is_named {
                 registered?;
             }
+            // Without it, the owner is asked to adopt the state.
+            let _ = record_root(self);
         }
         self.bind_to_file(file)
     }
@@ -77,6 +79,9 @@ impl StateDir {
     /// Makes sure that this directory may be read as the state of `file`; writes nothing to it.
     pub fn check_ownership(&self, is_named: bool) -> Result<(), StoreError> {
         check_state_dir(self.path())?;
+        if !self.has_database() {
+            return Ok(());
+        }
         self.check_registration(Registry::of_user().as_ref(), is_named)
     }
 
@@ -94,7 +99,10 @@ impl StateDir {
             Registration::Unknown if self.find_site_id()?.is_none() => {
                 "was made by an older version, or not here".to_owned()
             }
-            Registration::Unknown => "was not made here by you".to_owned(),
+            Registration::Unknown => match registry {
+                Some(registry) => format!("is not in the list of your sites, {},", registry.path().display()),
+                None => "can't be found in a list of your sites, because HOME is not set,".to_owned(),
+            },
         };
         Err(StoreError::Unregistered { path: self.path().to_owned(), origin })
     }
@@ -141,6 +149,7 @@ impl StateDir {
         if let Some(registry) = Registry::of_user() {
             registry.register(self)?;
         }
+        let _ = record_root(self);
         let path = self.file_record();
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StoreError::io(path, error)),

@@ -27,7 +27,8 @@
 //! mode and those of the directory that holds it don't let anyone else. Naming the state with `--state` or `SETLIST_STATE`
 //! vouches for state that isn't registered, as in a container, but never for a wrong owner, link or mode. Naming the file
 //! with `--file` vouches for the file. Write access of a group is allowed: with a umask of 002, every directory has it.
-//! Root trusts what belongs to root or to the owner of the directory that holds it, and gives what it creates to that owner.
+//! Root trusts what belongs to root or to the owner of the directory that holds it, and gives what it creates to that owner,
+//! except the file by which that owner recognises it: see [`Registry`](super::Registry).
 //!
 //! Looking at a site never writes outside of its state directory, and never starts a worker. Adopting a state shows the
 //! jobs that are not in the file, gives the state a new id, unregisters its workers and stops its queues. What is not
