@@ -76,6 +76,26 @@ fn a_drained_worker_finishes_what_it_runs_and_exits() {
 }
 
 #[test]
+fn a_job_does_not_wait_for_its_own_worker_and_process_says_that_it_was_drained() {
+    let site = TempSite::with(
+        "queues: {q: [{id: a, run: '$SETLIST drain $(cat worker) --wait || $SETLIST drain $(cat worker)'}, {id: b, run: 'true'}]}",
+    );
+    site.write("worker", "1");
+    let mut process = site.command(&["process"]);
+    process.env("SETLIST", super::temp_site::SETLIST);
+    let output = super::temp_site::CommandOutput::from_output(&process.output().unwrap());
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let log = site.ok(&["log", "q/a"]);
+    assert!(log.contains("setlist: q/a runs this command on worker 1 and would wait for itself"), "{log}");
+    assert!(log.contains("worker 1 starts no more jobs; it exits after 1 running job"), "{log}");
+    let left = "1 job left in q: their worker was drained; `setlist start q` starts another one";
+    assert!(output.stderr.contains(left), "{output:?}");
+    site.ok(&["start", "q"]);
+    site.ok(&["wait", "q"]);
+    assert_eq!(site.job("q/b")["outcome"], "succeeded");
+}
+
+#[test]
 fn a_job_says_that_it_waits_for_slots_of_a_worker_also_where_another_queue_uses_them() {
     let site = TempSite::with(
         "queues: {build: {parallel: 3, jobs: [{id: hold, run: 'cat fifo'}, {id: next, run: 'true'}]}, \
