@@ -1,13 +1,11 @@
 //! Finds the jobs and queues that the arguments of a command name.
 
-use std::collections::HashSet;
-
 use super::entry_jobs::{jobs_of_entry, several_jobs};
 use super::error::CliError;
-use super::name_syntax::{all_jobs_of, list_names, parse_id, suggest_job, suggestion, whole_queue};
+use super::name_syntax::{all_jobs_of, list_names, parse_id, shorten, suggest_job, suggestion, whole_queue};
 use super::open_site::OpenSite;
 use super::queue_or_job::QueueOrJob;
-use crate::model::{Job, JobId, QueueId, SiteState};
+use crate::model::{Job, JobId, Phase, QueueId, RemovalReason, SiteState};
 use crate::text;
 
 impl OpenSite {
@@ -26,22 +24,6 @@ impl OpenSite {
             Some(id) => self.job_by_id(id),
             None => self.job_by_name(site_state, text),
         }
-    }
-
-    /// Finds jobs, without duplicates.
-    pub(super) fn jobs(&mut self, texts: &[String]) -> Result<Vec<Job>, CliError> {
-        let has_names = texts.iter().any(|text| parse_id(text).is_none());
-        let site_state = if has_names { self.state_of(texts)? } else { SiteState::default() };
-        let mut known = HashSet::new();
-        let mut jobs = Vec::with_capacity(texts.len());
-        for text in texts {
-            let named = match jobs_of_entry(&site_state, text) {
-                named if named.is_empty() => vec![self.job_in(&site_state, text)?],
-                named => named.into_iter().cloned().collect(),
-            };
-            jobs.extend(named.into_iter().filter(|job| known.insert(job.id)));
-        }
-        Ok(jobs)
     }
 
     /// Finds queues and jobs; all queues if there are no texts. A queue takes precedence over a job of the same name.
@@ -71,6 +53,28 @@ impl OpenSite {
     }
 
     fn job_by_id(&mut self, id: JobId) -> Result<Job, CliError> {
+        let job = self.job_or_record(id)?;
+        let path = text::sanitize_line(&job.path());
+        match self.store.removal_reason(id)? {
+            Some(RemovalReason::User) => {
+                Err(CliError::Usage(format!("{path} was removed; `setlist restore {}` brings it back", id.0)))
+            }
+            Some(RemovalReason::NotInFile) if job.phase() != Phase::Finished => {
+                Err(CliError::Usage(format!("{path} was removed, because its entry is no longer in jobs.yaml")))
+            }
+            _ => Ok(job),
+        }
+    }
+
+    /// Finds a job that may have been removed, if it is given by its number.
+    pub(super) fn job_to_restore(&mut self, site_state: &SiteState, text: &str) -> Result<Job, CliError> {
+        match parse_id(text) {
+            Some(id) => self.job_or_record(id),
+            None => self.job_by_name(site_state, text),
+        }
+    }
+
+    fn job_or_record(&mut self, id: JobId) -> Result<Job, CliError> {
         self.store.job(id)?.ok_or_else(|| CliError::Usage(format!("there is no job {id}")))
     }
 
@@ -145,6 +149,7 @@ impl OpenSite {
     /// The error for an unknown name, with a suggestion.
     fn unknown_name(&self, what: &str, name: &str, hint: Option<String>) -> CliError {
         let file_hint = if self.file_error.is_some() { "; jobs.yaml has errors, see `setlist check`" } else { "" };
+        let name = shorten(name);
         CliError::Usage(format!("there is no {what} {name:?}{}{file_hint}", hint.unwrap_or_default()))
     }
 }

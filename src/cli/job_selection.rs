@@ -212,7 +212,14 @@ impl OpenSite {
         filter: &JobFilterArgs,
     ) -> Result<Vec<Job>, CliError> {
         if filter.is_empty() && !names.iter().any(|name| is_name(name)) {
-            return self.jobs(names);
+            let site_state = self.state_of(names)?;
+            let mut jobs = Vec::with_capacity(names.len());
+            for name in names {
+                jobs.push(self.job_to_restore(&site_state, name)?);
+            }
+            let mut seen = HashSet::new();
+            jobs.retain(|job| seen.insert(job.id));
+            return Ok(jobs);
         }
         let site_state = self.site_state()?;
         let removed = self.store.removed_jobs()?;
@@ -222,7 +229,7 @@ impl OpenSite {
             match whole_queue(name) {
                 Some(queue) => jobs.extend(removed.iter().filter(|job| job.queue.as_str() == queue).cloned()),
                 None if is_name(name) => jobs.push(self.removed_job(&site_state, &removed, name)?),
-                None => jobs.push(self.job_in(&site_state, name)?),
+                None => jobs.push(self.job_to_restore(&site_state, name)?),
             }
         }
         if names.is_empty() {

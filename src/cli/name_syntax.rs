@@ -1,5 +1,6 @@
 //! How queues and jobs are named on the command line, and suggestions for names that don't exist.
 
+use std::borrow::Cow;
 use std::slice::from_ref;
 
 use crate::model::{JobId, QueueId};
@@ -63,14 +64,21 @@ fn closest<'a>(text: &str, known: &'a [String]) -> Option<(&'a String, f64)> {
     scored.filter(|(_, score)| *score > 0.7).max_by(|(_, a), (_, b)| a.total_cmp(b))
 }
 
+/// A name as messages repeat it, without the rest of a very long one.
+pub(super) fn shorten(name: &str) -> Cow<'_, str> {
+    const MAX_CELLS: usize = 60;
+    text::fit(name, MAX_CELLS, text::ELLIPSIS)
+}
+
 /// The known names, for one that resembles none of them.
 pub(super) fn list_names(what: &str, known: &[String]) -> String {
     const MAX_LISTED: usize = 10;
     let more = known.len().saturating_sub(MAX_LISTED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    match known {
+    let listed: Vec<_> = known.iter().take(MAX_LISTED).map(|name| shorten(name)).collect();
+    match &listed[..] {
         [] => format!("; there are no {what}s"),
         [only] => format!("; the only {what} is {only}"),
-        _ => format!("; the {what}s are {}{more}", known[..known.len().min(MAX_LISTED)].join(", ")),
+        _ => format!("; the {what}s are {}{more}", listed.join(", ")),
     }
 }

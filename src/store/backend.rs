@@ -17,8 +17,8 @@ use super::store_clock::StoreClock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
     Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState,
-    HookResult, Job, JobCounts, JobId, Phase, QueueId, QueueInfo, Refusal, Run, RunId, RunPeriod, RunSpan,
-    ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
+    HookResult, Job, JobCounts, JobId, Phase, QueueId, QueueInfo, Refusal, RemovalReason, Run, RunId, RunPeriod,
+    RunSpan, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
 };
 
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,
@@ -294,6 +294,9 @@ pub trait Store: Send {
 
     /// One job, including one that was removed from its queue.
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// Why a job was removed from its queue; none if it was not, or doesn't exist.
+    fn removal_reason(&mut self, id: JobId) -> Result<Option<RemovalReason>, StoreError>;
 
     /// The jobs that users have removed from their queues, which can be restored, by number.
     fn removed_jobs(&mut self) -> Result<Vec<Job>, StoreError>;

@@ -21,8 +21,8 @@ use super::store_clock::StoreClock;
 use super::terminal_input::TerminalInputPipes;
 use crate::model::{
     Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, HookResult, Job,
-    JobId, QueueId, QueueInfo, Retention, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, Site,
-    SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
+    JobId, QueueId, QueueInfo, RemovalReason, Retention, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget,
+    Site, SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
 };
 
 /// A connection to a site in memory. Clones are connections to the same site.
@@ -214,6 +214,10 @@ impl Store for MemoryStore {
             None => site_state.removed_job(id).unwrap_or_else(|never| match never {}),
         };
         Ok(self.lock().site.read(find))
+    }
+
+    fn removal_reason(&mut self, id: JobId) -> Result<Option<RemovalReason>, StoreError> {
+        Ok(self.lock().site.read(|site_state| site_state.removal_reason(id)))
     }
 
     fn removed_jobs(&mut self) -> Result<Vec<Job>, StoreError> {

@@ -38,6 +38,11 @@ impl SiteState {
         jobs.into_iter().cloned().collect()
     }
 
+    /// Why a job was removed from its queue, if that was since the state was loaded.
+    pub fn removal_reason(&self, id: JobId) -> Option<RemovalReason> {
+        self.removed.get(&id).map(|(_, reason)| *reason)
+    }
+
     /// The jobs that users have removed from their queues, by number. Only those removed since the state was loaded.
     pub fn jobs_removed_by_users(&self) -> Vec<Job> {
         let by_user = self.removed.values().filter(|(_, reason)| *reason == RemovalReason::User);

@@ -224,6 +224,11 @@ impl Store for PostgresStore {
         self.session.run_again(&sql)?.take(0).first().map(|row| required(row, 0)).transpose()
     }
 
+    fn removal_reason(&mut self, id: JobId) -> Result<Option<RemovalReason>, StoreError> {
+        let sql = format!("SELECT removed FROM setlist.jobs WHERE site = {} AND id = {}", self.site, id.0);
+        Ok(self.session.run_again(&sql)?.take(0).first().map(|row| parsed(row, 0)).transpose()?.flatten())
+    }
+
     fn removed_jobs(&mut self) -> Result<Vec<Job>, StoreError> {
         let sql = format!(
             "SELECT body FROM setlist.jobs WHERE site = {} AND removed IS NOT NULL AND removed = {} ORDER BY id",

@@ -10,8 +10,8 @@ use super::tx_state::TxState;
 use super::{list_page, load, open, queries, run_spans, schedule_rows};
 use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
-    QueueInfo, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
-    next_ready_job,
+    QueueInfo, RemovalReason, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, WorkerId,
+    WorkerInfo, next_ready_job,
 };
 use crate::store::backend::{
     JobListPage, JobName, ListPosition, PruneReport, SiteOverview, Store, TimedCommand, TransactionReport,
@@ -143,6 +143,10 @@ impl Store for SqliteStore {
 
     fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {
         Ok(self.read(|snapshot| queries::find_job(snapshot, id))?.map(|(job, _)| job))
+    }
+
+    fn removal_reason(&mut self, id: JobId) -> Result<Option<RemovalReason>, StoreError> {
+        Ok(self.read(|snapshot| queries::find_job(snapshot, id))?.and_then(|(_, removed)| removed))
     }
 
     fn removed_jobs(&mut self) -> Result<Vec<Job>, StoreError> {

@@ -23,6 +23,20 @@ fn following_a_removed_job_says_so_and_fails() {
 }
 
 #[test]
+fn every_command_says_that_a_job_was_removed_and_how_it_returns() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'true'}]}\n");
+    site.ok(&["add", "q", "--", "echo", "hi"]);
+    site.ok(&["remove", "2"]);
+    for command in ["show", "explain", "retry", "cancel", "remove", "reset", "approve", "log", "wait"] {
+        let refused = site.run(&[command, "2"]);
+        let expected = "setlist: q/#2 was removed; `setlist restore 2` brings it back\n";
+        assert_eq!((refused.code, &refused.stderr[..]), (Some(2), expected), "{command}");
+    }
+    site.ok(&["restore", "2"]);
+    assert!(site.ok(&["show", "2"]).contains("pending"));
+}
+
+#[test]
 fn a_deleted_log_file_is_reported() {
     let site = TempSite::with(
         "queues: {q: [{id: a, run: 'echo one; while [ ! -e go ]; do sleep 0.01; done; echo two'}, {id: silent, run: 'true'}]}\n",
