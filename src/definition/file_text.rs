@@ -8,6 +8,7 @@ use super::diagnostic::Diagnostics;
 use super::problems::{Problem, Problems};
 use super::source::{MAX_FILE_BYTES, Source};
 use crate::regular_file::open_regular;
+use crate::text;
 
 /// How many times a file that changes while it is read is read again.
 const MAX_READ_ATTEMPTS: usize = 10;
@@ -49,7 +50,7 @@ pub(super) fn read_text(path: &Path) -> Result<(String, String, String), Error> 
         io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
         _ => Error::Unreadable { path: path.to_owned(), source },
     })?;
-    let name = path.display().to_string();
+    let name = text::sanitize_line(&path.to_string_lossy());
     let text = String::from_utf8(bytes).map_err(|error| invalid_utf8(&name, error))?;
     Ok((version, name, text))
 }

@@ -316,7 +316,7 @@ impl<'a, 's> Locator<'a, 's> {
         let mut shown = self.visible_line(start);
         // Count from the last known column.
         let (known, characters) = if shown.counted.0 <= start { shown.counted } else { (shown.line.start, 0) };
-        let start = start.min(shown.line.end);
+        let start = start.clamp(shown.line.start, shown.line.end);
         let column = characters + self.source.text[known..start].chars().count();
         shown.counted = (start, column);
         let from = start - shown.part.start;

@@ -6,6 +6,9 @@ use std::ops::Range;
 /// The largest file that is read.
 pub const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 
+/// What some editors write at the start of a file. It has no column.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The distance between two indexed characters. The index makes columns of very long lines cheap to find.
 const CHARS_PER_STEP: usize = 256;
 
@@ -40,11 +43,14 @@ impl<'s> Source<'s> {
         rest.char_indices().nth(index % CHARS_PER_STEP).map_or(self.text.len(), |(byte, _)| step + byte)
     }
 
-    /// Returns the bytes of the line that contains `byte`, without the line break. Lines are counted as in editors.
+    /// Returns the bytes of the line that contains `byte`, without the line break and a byte-order mark. Lines are counted as
+    /// in editors.
     pub(super) fn line_range(&self, byte: usize) -> Range<usize> {
         let byte = self.floor_char_boundary(byte);
         let (before, after) = self.text.split_at(byte);
-        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        let mark = if self.text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+        let start = before.rfind('\n').map_or(mark, |at| at + 1);
+        let (byte, after) = if byte < start { (start, &self.text[start..]) } else { (byte, after) };
         let end = after.find('\n').map_or(self.text.len(), |at| byte + at);
         let line = self.text[start..end].strip_suffix('\r').unwrap_or(&self.text[start..end]);
         start..start + line.len()

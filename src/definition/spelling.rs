@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::text;
+
 /// Longer excerpts are truncated.
 const MAX_EXCERPT_CHARS: usize = 60;
 
@@ -43,6 +45,40 @@ pub(crate) fn closest_keyword<'n>(typed: &str, known: &[&'n str]) -> Option<&'n 
         return None;
     }
     closest_name(&typed.to_lowercase().replace(['-', ' '], "_"), known.iter().copied())
+}
+
+/// Letters of other alphabets that look like Latin ones.
+const LOOK_ALIKES: [(&str, &str); 2] = [("аеорсухіјѕԁһӏԛԝвкмнт", "aeopcyxijsdhlqwbkmht"), ("οναιρτυκ", "ovaiptuk")];
+
+/// The known name that looks the same as what was typed, and what is different.
+pub(super) fn look_alike<'n>(typed: &str, known: &[&'n str]) -> Option<(&'n str, String)> {
+    let latin = |c: char| {
+        let found = LOOK_ALIKES
+            .iter()
+            .find_map(|(others, latin)| Some((others, latin)).zip(others.chars().position(|other| other == c)));
+        found.and_then(|((_, latin), at)| latin.chars().nth(at)).unwrap_or(c)
+    };
+    let is_unseen = |c: char| !c.is_ascii() && (c.is_whitespace() || text::cells(c).is_none_or(|cells| cells == 0));
+    let seen: String = typed.chars().filter(|c| !is_unseen(*c)).map(latin).collect();
+    let name = *known.iter().find(|name| **name == seen.trim())?;
+    let odd = typed.chars().find(|c| !c.is_ascii())?;
+    Some((
+        name,
+        match odd {
+            '\u{400}'..='\u{52f}' => format!("`{odd}` in it is a Cyrillic letter"),
+            '\u{370}'..='\u{3ff}' => format!("`{odd}` in it is a Greek letter"),
+            _ => format!("there is {} in it", invisible_name(odd)),
+        },
+    ))
+}
+
+/// A character that is not seen, or looks like a space.
+pub(super) fn invisible_name(c: char) -> String {
+    match c {
+        '\u{a0}' | '\u{202f}' => "a no-break space".to_owned(),
+        c if c.is_whitespace() => format!("another space (U+{:04X})", u32::from(c)),
+        c => format!("an invisible character (U+{:04X})", u32::from(c)),
+    }
 }
 
 /// Finds the known name with the smallest edit distance, if it is close enough to be what was meant.

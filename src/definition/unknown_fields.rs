@@ -3,7 +3,7 @@
 use super::fields::{FieldScope, FieldSpec};
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, MapKey};
-use super::spelling::{closest_keyword, one_of, quoted};
+use super::spelling::{closest_keyword, invisible_name, look_alike, one_of, quoted};
 use super::value_path::ValuePath;
 
 /// More fields than this are not listed in a message.
@@ -75,7 +75,13 @@ fn unknown_field_problem(id: u32, text: &str, scope: FieldScope, path: &ValuePat
     let is_topic = TOPICS.iter().any(|(parts, _)| parts.contains(&text));
     let closest = || closest_keyword(text, &known).filter(|_| !is_topic);
     let suggestion = synonym.filter(|own| known.contains(own)).or_else(closest);
-    if let Some(suggestion) = suggestion {
+    let mut indentation = text.chars().take_while(|c| c.is_whitespace());
+    if let Some((same, difference)) = look_alike(text, &known) {
+        problem(format!("unknown field {name}")).hint(format!("write `{same}`: {difference}"))
+    } else if let Some(odd) = indentation.find(|c| !c.is_ascii()) {
+        let hint = format!("indent with spaces: there is {} before it", invisible_name(odd));
+        problem(format!("unknown field {name}")).hint(hint)
+    } else if let Some(suggestion) = suggestion {
         problem(format!("unknown field {name}")).hint(format!("did you mean `{suggestion}`?"))
     } else if let Some(valid_scope) =
         [FieldScope::Job, FieldScope::Queue, FieldScope::Top].into_iter().find(|p| p.field_names().contains(&text))
@@ -115,6 +121,9 @@ pub(super) fn report_in(entry: &MapEntry<'_>, fields: &[FieldSpec], path: &Value
     problems.add_with(|| {
         let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
         let problem = Problem::new(*id, path, format!("unknown field {}", quoted(text)));
+        if let Some((same, difference)) = look_alike(text, &known) {
+            return problem.hint(format!("write `{same}`: {difference}"));
+        }
         match closest_keyword(text, &known) {
             Some(suggestion) => problem.hint(format!("did you mean `{suggestion}`?")),
             None => problem.expected(format!("expected {}", one_of(&known))),

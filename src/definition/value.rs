@@ -4,6 +4,7 @@
 //! `VERSION: 1.10` has the value `1.10`. Null (`null`, `~` or nothing) is never text.
 
 use std::collections::BTreeMap;
+use std::num::IntErrorKind;
 use std::time::Duration;
 
 use serde_json::{Map, Number, Value};
@@ -103,7 +104,7 @@ pub(super) fn integer(
     problems: &mut Problems,
 ) -> Option<i64> {
     let is_too_large = matches!(&node.kind, NodeKind::Scalar(ScalarType::Integer, digits)
-        if !digits.starts_with('-') && digits.parse::<i64>().is_ok_and(|number| number > to));
+        if digits.parse::<i64>().map_or_else(|error| *error.kind() == IntErrorKind::PosOverflow, |number| number > to));
     let expected = if to == i64::from(u32::MAX) && !is_too_large {
         format!("a whole number of at least {from}")
     } else {

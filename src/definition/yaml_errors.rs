@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::problems::Problem;
 use super::source::Source;
 use super::spanned_value::ReadError;
+use super::spelling::invisible_name;
 
 /// A fragment of the parser's message, our message, and a hint.
 const MESSAGES: [(&str, &str, &str); 25] = [
@@ -124,7 +125,16 @@ fn parser_problem(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
     if let Some(mark) = unindented_block(source, at.start) {
         return Problem::in_text(mark, "the text below is not indented").hint("indent the script below `|`");
     }
+    if let Some((space, character)) = odd_indentation(source, at.start) {
+        let message = format!("{} in the indentation", invisible_name(character));
+        return Problem::in_text(space, message).hint("indent with spaces");
+    }
     let known = MESSAGES.iter().find(|(fragment, ..)| what.contains(fragment));
+    if let Some((_, message, _)) = known
+        && let Some(key) = too_long_key(source, at.start, message)
+    {
+        return Problem::in_text(key, "this key is too long").hint("YAML allows keys of up to 1,024 characters");
+    }
     let problem = match known {
         Some((_, message, hint)) => Problem::in_text(at.clone(), *message).hint(*hint),
         None => Problem::in_text(at.clone(), what.rsplit_once(" at ").map_or(what, |(what, _)| what).to_owned()),
@@ -139,6 +149,40 @@ fn parser_problem(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
         }
         _ => problem,
     }
+}
+
+/// A character that looks like a space, in the indentation of the line in which the parser stopped or of the one before.
+fn odd_indentation(source: &Source<'_>, at: usize) -> Option<(Range<usize>, char)> {
+    let stop = source.line_range(at);
+    let before = source.line_range(stop.start.saturating_sub(1));
+    [before, stop].into_iter().find_map(|line| {
+        let text = &source.text[line.clone()];
+        let indentation = &text[..text.len() - text.trim_start().len()];
+        let (offset, character) = indentation.char_indices().find(|(_, character)| !character.is_ascii())?;
+        let start = line.start + offset;
+        Some((start..start + character.len_utf8(), character))
+    })
+}
+
+/// The key before the `:` at which the parser stopped, because YAML does not look further for it.
+fn too_long_key(source: &Source<'_>, at: usize, message: &str) -> Option<Range<usize>> {
+    const MAX_KEY_CHARS: usize = 1024;
+    if !["missing `:` after a key", "unexpected `key: value`", "unexpected text in the map `{…}`"].contains(&message)
+    {
+        return None;
+    }
+    let line = source.line_range(at);
+    let text = &source.text[line.clone()];
+    // The parser stops at the end of the key, or of the line.
+    let end = text
+        .match_indices(':')
+        .map(|(colon, _)| line.start + colon)
+        .filter(|colon| *colon <= at.max(line.start))
+        .last()?;
+    let before = &source.text[line.start..end];
+    let start = before.rfind(['{', ',']).map_or(before.len() - before.trim_start().len(), |mark| mark + 1);
+    let key = before[start..].trim_start();
+    (key.chars().count() > MAX_KEY_CHARS).then(|| end - key.len()..end)
 }
 
 /// The `|` or `>` at the end of a line, if the text below is not indented, in which the parser stopped at `at`.

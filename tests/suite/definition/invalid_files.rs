@@ -22,6 +22,26 @@ fn a_message_is_about_the_part_that_is_wrong() {
 }
 
 #[test]
+fn characters_that_look_like_others_are_named() {
+    assert_report("cyrillic_letter", "qu\u{435}ues: {q: [echo]}\n");
+    assert_report("greek_letter", "queues: {q: {j\u{3bf}bs: [echo]}}\n");
+    assert_report("invisible_character", "queues: {q: [{run: echo, pr\u{200b}iority: 1}]}\n");
+    assert_report("no_break_space_before_a_field", "queues:\n  q:\n    - run: a\n\u{a0}     env: {A: b}\n");
+    assert_report("wide_space_before_a_field", "queues:\n  q:\n    - run: a\n\u{2003}     env: {A: b}\n");
+    assert_report("no_break_spaces_as_indentation", "queues:\n\u{a0}\u{a0}q:\n\u{a0}\u{a0}\u{a0}\u{a0}- echo\n");
+    assert_report("look_alike_in_a_nested_map", "queues: {q: [{run: a, on_finish: {c\u{43e}mmand: [a]}}]}\n");
+}
+
+#[test]
+fn a_key_and_a_number_that_are_too_large_name_the_limit() {
+    assert_report("long_key", &format!("queues:\n  q:\n    - run: x\n  {}: [x]\n", "k".repeat(1100)));
+    assert_report("long_key_in_braces", &format!("queues: {{q: [{{run: x, {}: 1}}]}}\n", "k".repeat(1100)));
+    assert_report("number_that_is_too_large", "queues: {q: {parallel: 99999999999999999999, jobs: [echo]}}\n");
+    // A byte-order mark has no column.
+    assert_report("byte_order_mark", "\u{feff}queuess: {q: [echo]}\n");
+}
+
+#[test]
 fn unknown_fields() {
     assert_report("typo_in_a_job", "queues:\n  build:\n    jobs:\n      - run: a\n        tiemout: 10m\n");
     assert_report("typo_in_a_queue", "queues:\n  build:\n    paralel: 2\n    jobs: [a]\n");
