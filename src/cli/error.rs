@@ -80,7 +80,9 @@ impl CliError {
             | Self::File(_)
             | Self::Save(_)
             | Self::Refused(_) => ExitStatus::Usage,
-            Self::Store(_) | Self::Worker(WorkerError::Store(_)) => ExitStatus::Store,
+            // Nothing has run.
+            Self::Store(_) | Self::Worker(WorkerError::Store(_) | WorkerError::Setup(_)) => ExitStatus::Store,
+            Self::Other(error) if error.chain().any(is_file_limit) => ExitStatus::Store,
             Self::Worker(_) | Self::Site(_) | Self::Output(_) | Self::Other(_) => ExitStatus::JobFailed,
         }
     }
@@ -98,6 +100,12 @@ impl CliError {
             error => warn(&error.to_string()),
         }
     }
+}
+
+/// Whether the cause is that this process can't open more files.
+fn is_file_limit(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let too_many = rustix::io::Errno::MFILE.raw_os_error();
+    cause.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error() == Some(too_many))
 }
 
 /// Prints a message on standard error.

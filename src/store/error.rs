@@ -35,6 +35,18 @@ pub enum StoreError {
         /// The file that could not grow.
         path: PathBuf,
     },
+    /// This process may not open more files.
+    #[error(
+        "{path}: can't be opened, because this process has too many open files (`ulimit -n` is {limit}); raise the limit \
+         and try again",
+        path = .path.display()
+    )]
+    TooManyFiles {
+        /// The file that can't be opened.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
     /// The file has the size that this process may give to files.
     #[error(
         "{path}: the file can't grow beyond {limit}, because of `ulimit -f`; nothing was changed: raise the limit and try \
@@ -253,7 +265,22 @@ impl StoreError {
         match source.kind() {
             io::ErrorKind::StorageFull => Self::DiskFull { path },
             io::ErrorKind::FileTooLarge => Self::FileSizeLimit { path, limit: file_size_limit().unwrap_or_default() },
+            _ if source.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
+                Self::TooManyFiles { path, limit: open_file_limit().unwrap_or_default() }
+            }
             _ => Self::Io { path, source },
+        }
+    }
+
+    /// What is wrong, without what to do and what was not changed: for an error beside the change that was to be made.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::DiskFull { path } => format!("{}: the disk is full", path.display()),
+            Self::FileSizeLimit { path, limit } => {
+                let (path, limit) = (path.display(), text::bytes(*limit));
+                format!("{path}: the file can't grow beyond {limit}, because of `ulimit -f`")
+            }
+            error => error.to_string(),
         }
     }
 
@@ -308,6 +335,7 @@ impl StoreError {
             return error;
         }
         match source.sqlite_error_code() {
+            Some(ErrorCode::CannotOpen) if let Some(limit) = reached_file_limit() => Self::TooManyFiles { path, limit },
             Some(ErrorCode::DiskFull) => Self::DiskFull { path },
             // The shared-memory index could not grow.
             _ if extended_code(&source) == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => Self::DiskFull { path },
@@ -318,6 +346,23 @@ impl StoreError {
             _ => Self::Database { path, source },
         }
     }
+}
+
+/// How many files this process may open.
+fn open_file_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// The limit of open files, if this process can't open the files of a database beside those that it has open.
+fn reached_file_limit() -> Option<u64> {
+    /// A database, its write-ahead log and their index, and the folder that is read here.
+    const FILES: usize = 4;
+    let limit = open_file_limit()?;
+    let is_reached = match std::fs::read_dir("/dev/fd") {
+        Ok(open) => (open.count() + FILES) as u64 > limit,
+        Err(error) => error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()),
+    };
+    is_reached.then_some(limit)
 }
 
 /// The limit of file sizes of this process.

@@ -39,7 +39,7 @@ impl Output for RunLog {
         if let Err(error) = written
             && !was_failing
         {
-            tracing::error!(run = %self.run, %error, "can't write the log of a run; its output is lost");
+            tracing::error!(run = %self.run, error = error.cause(), "can't write the log of a run; its output is lost");
         }
     }
 
@@ -54,7 +54,7 @@ impl Output for RunLog {
 
     fn finish(self: Box<Self>) {
         if let Err(error) = self.log.finish() {
-            tracing::error!(run = %self.run, %error, "can't finish the log of a run; some of its output may be lost");
+            tracing::error!(run = %self.run, error = error.cause(), "can't finish the log of a run; some of its output may be lost");
         }
     }
 }

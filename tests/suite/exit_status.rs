@@ -20,6 +20,36 @@ fn output(child: Child) -> CommandOutput {
     CommandOutput::from_output(&child.wait_with_output().unwrap())
 }
 
+/// Runs a command that may open so many files.
+fn with_open_files(site: &TempSite, limit: u32, args: &[&str]) -> CommandOutput {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -n \"$1\"; shift; exec \"$@\"", "sh", &limit.to_string(), SETLIST]);
+    site.set_environment(&mut command);
+    CommandOutput::from_output(&command.args(args).output().unwrap())
+}
+
+#[test]
+fn too_few_open_files_are_named_and_nothing_runs() {
+    let site = TempSite::with("queues: {q: ['touch ran']}\n");
+    site.ok(&["list"]);
+    for limit in [8, 10, 12, 14, 16, 18, 20] {
+        let refused = with_open_files(&site, limit, &["process"]);
+        let names_it = refused.stderr.contains("`ulimit -n`") || refused.stderr.contains("Too many open files");
+        assert!(refused.code == Some(3) && names_it && !site.join("ran").exists(), "{limit}: {refused:?}");
+        assert!(!refused.stderr.contains("--state"), "{limit}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_very_long_name_is_not_repeated_in_full() {
+    let site = TempSite::with("queues: {q: ['true']}\n");
+    let name = "n".repeat(5000);
+    site.ok(&["add", &name, "--", "true"]);
+    let refused = site.run(&["list", &"m".repeat(5000)]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("there is no queue \"mmm"), "{refused:?}");
+    assert!(refused.stderr.contains("the queues are ") && refused.stderr.len() < 300, "{refused:?}");
+}
+
 fn wait_for_workers(site: &TempSite, count: usize) {
     wait_for("the workers", || {
         let workers = fs::read_dir(site.join(".setlist/workers")).map_or(0, Iterator::count);
