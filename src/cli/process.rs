@@ -217,9 +217,12 @@ fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
             QueueMode::Processing => match site_state.approvals_due(id).next() {
                 Some(job) => format!("{0} needs approval; `setlist approve {0}` approves it", job.path()),
                 None => site_state.waits_for_labels(id).map_or_else(
-                    || match site_state.workers().any(|worker| worker.serves(id)) {
-                        true => "another process works on them".to_owned(),
-                        false => format!("their worker was drained; `setlist start {id}` starts another one"),
+                    || {
+                        if site_state.workers().any(|worker| worker.serves(id)) {
+                            "another process works on them".to_owned()
+                        } else {
+                            format!("their worker was drained; `setlist start {id}` starts another one")
+                        }
                     },
                     |(job, reason)| format!("{}: {}", job.path(), reason.describe(clock::now())),
                 ),

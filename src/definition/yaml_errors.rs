@@ -174,11 +174,8 @@ fn too_long_key(source: &Source<'_>, at: usize, message: &str) -> Option<Range<u
     let line = source.line_range(at);
     let text = &source.text[line.clone()];
     // The parser stops at the end of the key, or of the line.
-    let end = text
-        .match_indices(':')
-        .map(|(colon, _)| line.start + colon)
-        .filter(|colon| *colon <= at.max(line.start))
-        .last()?;
+    let end =
+        text.match_indices(':').map(|(colon, _)| line.start + colon).rfind(|colon| *colon <= at.max(line.start))?;
     let before = &source.text[line.start..end];
     let start = before.rfind(['{', ',']).map_or(before.len() - before.trim_start().len(), |mark| mark + 1);
     let key = before[start..].trim_start();
