@@ -71,6 +71,29 @@ pub(super) enum Shell {
     Elvish,
 }
 
+impl CliCommand {
+    /// Whether it changes jobs or queues before it prints anything, so that repeating it would change them twice.
+    pub(super) fn changes_site(&self) -> bool {
+        matches!(
+            self,
+            Self::Add(_)
+                | Self::Run(_)
+                | Self::Retry(_)
+                | Self::Approve(_)
+                | Self::Cancel(_)
+                | Self::Remove(_)
+                | Self::Restore(_)
+                | Self::Move(_)
+                | Self::Set(_)
+                | Self::Start(_)
+                | Self::Reset { .. }
+                | Self::Clear { .. }
+                | Self::Pause { .. }
+                | Self::Resume { .. }
+        )
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum CliCommand {
     /// Write a short, commented jobs.yaml here; never overwrites one.

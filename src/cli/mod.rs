@@ -7,6 +7,7 @@ mod approval_prompt;
 mod approve;
 mod args;
 mod artifacts;
+mod background_printer;
 mod bash_completer;
 mod cancel;
 mod candidates;
@@ -108,12 +109,16 @@ pub fn main() -> ExitCode {
     completions::complete_and_exit();
     let cli = Cli::try_parse();
     let color = uses_color(cli.as_ref().map_or(ColorChoice::Auto, |cli| cli.site.color), &safe_output::raw_stderr());
+    let changes_site = cli.as_ref().is_ok_and(|cli| cli.command.as_ref().is_some_and(CliCommand::changes_site));
     let exit = match cli.map_or_else(|error| print_clap_message(&error), run) {
         Ok(exit) => exit,
         // The reader of our output has exited (`| head`).
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitStatus::Success,
         Err(error) => {
             error.print(color);
+            if changes_site && matches!(error, CliError::Output(_)) {
+                warn("what was asked for has been done all the same: don't repeat it");
+            }
             error.exit()
         }
     };

@@ -12,7 +12,7 @@ use super::site_args::SiteArgs;
 use super::site_files::{foreign_owner, nearest_file, site_files};
 use super::store_choice::{server_of, state_dir};
 use crate::definition;
-use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, QueueId, SiteState};
+use crate::model::{Command, DesiredQueue, DesiredState, Event, Job, JobId, QueueId, SiteState};
 use crate::site::{self, GivenInputs, OpenedSite, ReapReport, Reconciled, Respawn, SiteError, SitePaths, WorkerCheck};
 use crate::store::{CommandResult, JobName, SiteOverview, StateDir, Store, StoreError, check_jobs_file};
 use crate::text;
@@ -30,6 +30,8 @@ pub(super) struct OpenSite {
     pub inputs: GivenInputs,
     /// What its `jobs.yaml` changed when it was opened.
     pub file_changes: Vec<Event>,
+    /// The jobs that were interrupted because their worker died, which was found out when the site was opened.
+    pub interrupted_jobs: Vec<JobId>,
 }
 
 impl OpenSite {
@@ -72,8 +74,9 @@ impl OpenSite {
         let state = create_state_dir(args, file)?;
         let paths = SitePaths { file: file.to_owned(), state, program: program_path()? };
         let OpenedSite { store, reconciled: Reconciled { file_error, events }, reaped } = site::open(&paths)?;
-        report_reaped(reaped);
-        Ok(Self { paths, store, file_error, inputs: GivenInputs::default(), file_changes: events })
+        report_reaped(&reaped);
+        let (inputs, interrupted_jobs) = (GivenInputs::default(), reaped.interrupted_jobs);
+        Ok(Self { paths, store, file_error, inputs, file_changes: events, interrupted_jobs })
     }
 
     /// Whether each of these names is one of its queues or jobs.
@@ -94,7 +97,7 @@ impl OpenSite {
     /// Reaps dead workers, and respawns one if needed. With `worker_died`, also if another process reaped it.
     pub(super) fn check_workers(&mut self, worker_died: bool) -> Result<(), CliError> {
         let WorkerCheck { reaped, respawn } = site::check_workers(self.store.as_mut(), &self.paths, worker_died)?;
-        report_reaped(reaped);
+        report_reaped(&reaped);
         match respawn {
             Respawn::NotNeeded => {}
             Respawn::Spawned => warn("started another worker"),
@@ -134,7 +137,8 @@ impl OpenSite {
         }
         let file_error = read.err();
         let paths = SitePaths { file, state, program: program_path()? };
-        Ok(Self { paths, store, file_error, inputs: GivenInputs::default(), file_changes: Vec::new() })
+        let (inputs, file_changes, interrupted_jobs) = (GivenInputs::default(), Vec::new(), Vec::new());
+        Ok(Self { paths, store, file_error, inputs, file_changes, interrupted_jobs })
     }
 
     /// Returns the site if its file is valid: for commands that run jobs of the file.
@@ -286,10 +290,11 @@ fn may_have_all(file: &Path, names: &[&str]) -> bool {
 }
 
 /// Reports the jobs that were interrupted because their worker died.
-fn report_reaped(reaped: ReapReport) {
-    if reaped.interrupted_jobs > 0 {
-        let jobs = count_noun(reaped.interrupted_jobs, "job");
-        let them = if reaped.interrupted_jobs == 1 { "it" } else { "them" };
+fn report_reaped(reaped: &ReapReport) {
+    let count = reaped.interrupted_jobs.len();
+    if count > 0 {
+        let jobs = count_noun(count, "job");
+        let them = if count == 1 { "it" } else { "them" };
         warn(&format!("a worker died: {jobs} interrupted; `setlist retry --failed` runs {them} again"));
     }
 }

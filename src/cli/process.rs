@@ -7,6 +7,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::approval_prompt::ApprovalPrompt;
 use super::args::{ProcessArgs, StartArgs};
+use super::background_printer::{BackgroundPrinter, PRINT_TIMEOUT};
 use super::change_waiter::tolerate_outages;
 use super::error::CliError;
 use super::error::warn;
@@ -60,6 +61,8 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     }
     // From here on, an interrupt has something to undo.
     let signals = SignalHandler::install().context("cannot handle signals")?;
+    let mut reporter = ProgressReporter::new(queues.clone(), options, color).context("cannot start a thread")?;
+    reporter.count_interrupted(interrupted_jobs(&site, &site_state, &queues));
     let started = if options.next {
         let Some(job) = next_startable(&site_state, &queues) else {
             warn("no job is ready to start");
@@ -78,32 +81,48 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
         if !has_blocked_queue {
             report_no_pending_jobs(&site_state, &queues, options.quiet);
         }
-        return Ok(if has_blocked_queue { ExitStatus::JobFailed } else { ExitStatus::Success });
+        return Ok(if has_blocked_queue { ExitStatus::JobFailed } else { reporter.exit(&site_state) });
     }
+    reporter.expect(open);
     let is_interactive = io::stdin().is_terminal() && safe_output::is_stderr_terminal() && !options.quiet;
-    let mut reporter = ProgressReporter::new(open, queues.clone(), options, color);
     let before = site_state.seq();
     sync_state(&mut site_state, site.store.as_mut())?;
     report_missed(site.store.as_mut(), before, site_state.seq() + 1, &mut reporter);
     let prompt = ApprovalPrompt::new(&site_state, &queues, is_interactive).filter(|_| !options.next);
-    log_warnings_to_stderr();
+    log_warnings_to_stderr(reporter.printer().clone());
     let paths = site.paths.clone();
     let finished = run_workers(site, &site_state, &queues, options, &signals, &mut reporter, prompt);
     // If a worker can't be set up, nothing has been changed.
     let mut store = finished.inspect_err(|error| undo_processing(&paths, &events, &shared, error))?;
     sync_state(&mut site_state, store.as_mut())?;
-    let result = reporter.finish(&site_state);
-    if signals.is_interrupted() {
+    let is_interrupted = signals.is_interrupted();
+    if is_interrupted {
         stop_processing(store.as_mut(), &site_state, &queues, &shared)?;
+    }
+    // Whoever reads the output may have stopped reading.
+    let is_interrupted = signals.let_exit() || is_interrupted;
+    let printed = reporter.finish(&site_state, is_interrupted.then_some(PRINT_TIMEOUT));
+    if is_interrupted {
         return Ok(ExitStatus::Interrupted);
     }
-    match result {
-        // The reader of the output has gone; the exit code still reports the outcome.
-        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        other => other?,
+    match printed {
+        // The reader of the output has gone.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) => warn(&format!("cannot write the output: {error}; the exit status tells how the jobs ended")),
+        Ok(()) => {}
     }
     let unfinished = !options.next && report_unfinished(&site_state, &queues);
     Ok(if has_blocked_queue || unfinished { ExitStatus::JobFailed } else { reporter.exit(&site_state) })
+}
+
+/// The jobs of these queues of which this command has found out that they were interrupted, and that don't run again.
+fn interrupted_jobs<'s>(
+    site: &OpenSite,
+    site_state: &'s SiteState,
+    queues: &[QueueId],
+) -> impl Iterator<Item = &'s Job> {
+    let jobs = site.interrupted_jobs.iter().filter_map(|id| site_state.job(*id));
+    jobs.filter(|job| job.phase() == Phase::Finished && queues.contains(&job.queue))
 }
 
 /// Runs workers for these queues until none of their jobs can start any more, or until an interrupt. Returns the store.
@@ -240,9 +259,9 @@ fn report_unfinished(site_state: &SiteState, queues: &[QueueId]) -> bool {
 }
 
 /// Prints warnings, such as a full disk, on standard error.
-fn log_warnings_to_stderr() {
+fn log_warnings_to_stderr(printer: BackgroundPrinter) {
     let subscriber =
-        tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(|| safe_output::stderr(false));
+        tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(move || printer.log_writer());
     let subscriber = subscriber.with_target(false).without_time().with_level(false).with_ansi(false);
     // If a subscriber is set already, it is used.
     let _ = subscriber.log_internal_errors(false).try_init();

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
+use std::io;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::ProcessArgs;
-use super::error;
-use super::error::CliError;
+use super::background_printer::BackgroundPrinter;
 use super::exit::ExitStatus;
 use super::json_records::{JobRecord, write_json};
 use super::safe_output;
@@ -40,26 +39,27 @@ pub(super) struct ProgressReporter {
     quiet: bool,
     json: bool,
     color: bool,
-    bar: ProgressBar,
-    write_error: Option<io::Error>,
+    has_bar: bool,
+    printer: BackgroundPrinter,
 }
 
 impl ProgressReporter {
-    /// Expects `open` jobs; `color` applies to their output.
-    pub(super) fn new(open: usize, queues: Vec<QueueId>, options: &ProcessArgs, color: bool) -> Self {
+    /// Reports on the jobs of these queues; `color` applies to their output.
+    pub(super) fn new(queues: Vec<QueueId>, options: &ProcessArgs, color: bool) -> io::Result<Self> {
         let target = if options.quiet || !safe_output::is_stderr_terminal() {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr()
         };
-        let bar = ProgressBar::with_draw_target(Some(open as u64), target);
+        let bar = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {elapsed}  {msg}") {
             bar.set_style(style);
         }
         if !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_secs(1));
         }
-        Self {
+        let has_bar = !bar.is_hidden();
+        Ok(Self {
             queues,
             outcomes: BTreeMap::new(),
             idle_since: HashMap::new(),
@@ -68,8 +68,26 @@ impl ProgressReporter {
             quiet: options.quiet,
             json: options.json,
             color,
-            bar,
-            write_error: None,
+            has_bar,
+            printer: BackgroundPrinter::start(bar, color)?,
+        })
+    }
+
+    /// Expects so many jobs.
+    pub(super) fn expect(&self, open: usize) {
+        self.printer.change_bar(move |bar| bar.set_length(open as u64));
+    }
+
+    /// What prints the lines.
+    pub(super) fn printer(&self) -> &BackgroundPrinter {
+        &self.printer
+    }
+
+    /// Counts jobs that were interrupted because their worker died, which this command has found out.
+    pub(super) fn count_interrupted<'j>(&mut self, jobs: impl Iterator<Item = &'j Job>) {
+        for job in jobs {
+            *self.outcomes.entry(Outcome::Interrupted.as_str()).or_default() += 1;
+            self.counted_outcomes.insert(job.id, Outcome::Interrupted.as_str());
         }
     }
 
@@ -83,13 +101,15 @@ impl ProgressReporter {
             return;
         }
         let id = match &recorded.event {
-            Event::Started { .. } if self.bar.is_hidden() => return,
+            Event::Started { .. } if !self.has_bar => return,
             Event::Started { job, .. }
             | Event::Ended { job, .. }
             | Event::Cancelled { job }
             | Event::Skipped { job, .. }
             | Event::Requeued { job, .. } => *job,
-            Event::Added { job } if self.queues.contains(&job.queue) => return self.bar.inc_length(1),
+            Event::Added { job } if self.queues.contains(&job.queue) => {
+                return self.printer.change_bar(|bar| bar.inc_length(1));
+            }
             _ => return,
         };
         // If the job can't be read, its line is omitted and the work continues.
@@ -104,7 +124,10 @@ impl ProgressReporter {
             return;
         }
         match &recorded.event {
-            Event::Started { .. } => self.bar.set_message(text::sanitize_line(&job.path())),
+            Event::Started { .. } => {
+                let name = text::sanitize_line(&job.path());
+                self.printer.change_bar(|bar| bar.set_message(name));
+            }
             Event::Ended { report, after_run: after_run @ AfterRun::Retry { .. }, .. } => {
                 self.report_retry(&job, &report.outcome, *after_run);
             }
@@ -129,9 +152,9 @@ impl ProgressReporter {
     }
 
     /// A run failed and will be retried: it is printed, but not counted.
-    fn report_retry(&mut self, job: &Job, outcome: &Outcome, after_run: AfterRun) {
+    fn report_retry(&self, job: &Job, outcome: &Outcome, after_run: AfterRun) {
         if !self.quiet && !self.json {
-            self.print_line(&summary_line::describe_run_end(job, outcome, after_run));
+            self.printer.print_line(summary_line::describe_run_end(job, outcome, after_run));
         }
     }
 
@@ -141,13 +164,8 @@ impl ProgressReporter {
             && let Some(count) = self.outcomes.get_mut(outcome)
         {
             *count -= 1;
-            self.bar.inc_length(1);
+            self.printer.change_bar(|bar| bar.inc_length(1));
         }
-    }
-
-    fn print_line(&mut self, line: &str) {
-        let written = self.bar.suspend(|| writeln!(safe_output::stdout(), "{line}"));
-        self.write_error = self.write_error.take().or(written.err());
     }
 
     fn report_finished(&mut self, job: &Job, outcome: &Outcome) {
@@ -164,17 +182,17 @@ impl ProgressReporter {
         if *outcome != Outcome::Succeeded {
             self.counted_outcomes.insert(job.id, outcome.as_str());
         }
-        self.bar.inc(1);
+        self.printer.change_bar(|bar| bar.inc(1));
     }
 
-    fn print_finished(&mut self, job: &Job, outcome: &Outcome) {
+    fn print_finished(&self, job: &Job, outcome: &Outcome) {
         if self.json {
             let mut object = Vec::new();
             // Writing to memory can't fail.
             let _ = write_json(&mut object, &JobRecord::new(job, None, clock::now()));
-            return self.print_line(String::from_utf8_lossy(&object).trim_end());
+            return self.printer.print_line(String::from_utf8_lossy(&object).trim_end().to_owned());
         }
-        self.print_line(&summary_line::describe_outcome(job, outcome));
+        self.printer.print_line(summary_line::describe_outcome(job, outcome));
     }
 
     /// Prints the last lines of a failed run on standard error.
@@ -182,17 +200,12 @@ impl ProgressReporter {
         let printer = if self.color { StreamSanitizer::coloured() } else { StreamSanitizer::plain() };
         // The log itself is still there if it can't be read now.
         let Ok((lines, is_complete)) = last_lines(&mut log, printer) else { return };
-        self.bar.suspend(|| {
-            for line in &lines {
-                error::print_line(&format!("    {line}"));
-            }
-            if !is_complete {
-                error::print_line(&format!(
-                    "    (last lines; `setlist log {}` prints all)",
-                    text::sanitize_line(&job.path())
-                ));
-            }
-        });
+        let mut lines: Vec<String> = lines.iter().map(|line| format!("    {line}")).collect();
+        if !is_complete {
+            let path = text::sanitize_line(&job.path());
+            lines.push(format!("    (last lines; `setlist log {path}` prints all)"));
+        }
+        self.printer.print_errors(lines);
     }
 
     /// The queues to which jobs were added after they became idle, by an `on_finish` hook for example.
@@ -209,17 +222,14 @@ impl ProgressReporter {
         Ok(self.idle_since.iter().filter(has_late_job).map(|(queue, _)| queue.clone()).collect())
     }
 
-    /// Prints the counts of each outcome.
-    pub(super) fn finish(&mut self, site_state: &SiteState) -> Result<(), CliError> {
-        self.bar.finish_and_clear();
-        if let Some(error) = self.write_error.take() {
-            return Err(error.into());
+    /// Prints the counts of each outcome, and waits until everything is printed, at most so long.
+    pub(super) fn finish(&mut self, site_state: &SiteState, at_most: Option<Duration>) -> io::Result<()> {
+        self.printer.change_bar(ProgressBar::finish_and_clear);
+        if !(self.json || (self.quiet && self.exit(site_state) == ExitStatus::Success)) {
+            let counts = summary_line::describe_counts(&self.outcomes).unwrap_or_else(|| "no job ran".to_owned());
+            self.printer.print_line(format!("{counts}  in {}", text::duration(self.start.elapsed())));
         }
-        if self.json || (self.quiet && self.exit(site_state) == ExitStatus::Success) {
-            return Ok(());
-        }
-        let counts = summary_line::describe_counts(&self.outcomes).unwrap_or_else(|| "no job ran".to_owned());
-        Ok(writeln!(safe_output::stdout(), "{counts}  in {}", text::duration(self.start.elapsed()))?)
+        self.printer.flush(at_most)
     }
 
     /// Whether a job failed. A job that was skipped counts only if the reason is a failure.

@@ -1,7 +1,7 @@
 //! `setlist run`: runs a command as a job, in the background or followed to its end.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
@@ -89,7 +89,14 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
         explain_interrupt(id);
     }
     if options.follow {
-        let exit = log::print_logs(&mut site, &LogArgs::follow(&name), color)?;
+        let exit = match log::print_logs(&mut site, &LogArgs::follow(&name), color) {
+            Err(CliError::Output(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+                warn(&format!("cannot write the output: {error}; {id} continues, and `setlist log {name}` prints it"));
+                wait::wait_for(&mut site, &WaitArgs::quiet(&name))?;
+                ExitStatus::Success
+            }
+            printed => printed?,
+        };
         return if exit == ExitStatus::Success { exit_status_of(&mut site, id) } else { Ok(exit) };
     }
     if options.wait {

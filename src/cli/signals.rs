@@ -29,6 +29,8 @@ struct Received {
     /// How many signals that end the process were received.
     count: u32,
     worker: Option<AttachedWorker>,
+    /// Nothing is left that has to be recorded.
+    exits_at_once: bool,
 }
 
 struct AttachedWorker {
@@ -57,6 +59,14 @@ impl SignalHandler {
             shut_down(Shutdown::Graceful);
         }
         received.worker = Some(AttachedWorker { shut_down: Box::new(shut_down), suspend: Box::new(suspend) });
+    }
+
+    /// Lets the next signal exit the process, because nothing is left that has to be recorded. Returns whether one was
+    /// received before.
+    pub(super) fn let_exit(&self) -> bool {
+        let mut received = self.received();
+        received.exits_at_once = true;
+        received.first.is_some()
     }
 
     /// Whether a signal was received that ends the process.
@@ -90,6 +100,7 @@ impl SignalHandler {
         received.first.get_or_insert(signal);
         received.count += 1;
         match (received.count, &received.worker) {
+            _ if received.exits_at_once => std::process::exit(ExitStatus::Interrupted.code().into()),
             (1, Some(worker)) => (worker.shut_down)(Shutdown::Graceful),
             (1, None) => {}
             (2, Some(worker)) => (worker.shut_down)(Shutdown::Immediate),

@@ -276,16 +276,24 @@ fn report_other_environment(site: &OpenSite, site_state: &SiteState, queue: &Que
 /// Says that there is nothing to process. For cron, where no message means that all is well, this matters if jobs have
 /// finished that were meant to run again.
 pub(super) fn report_no_pending_jobs(site_state: &SiteState, queues: &[QueueId], quiet: bool) {
-    let finished = finished_in_file(site_state, queues).count();
-    match finished {
-        0 if quiet => {}
-        0 => warn("no pending jobs"),
-        1 => warn("no pending jobs; 1 job has finished, and `--again` runs it again"),
-        _ => warn(&format!(
-            "no pending jobs; {} have finished, and `--again` runs them again",
-            text::count_noun(finished, "job")
-        )),
+    let finished: Vec<&Job> = finished_in_file(site_state, queues).collect();
+    if finished.is_empty() {
+        if !quiet {
+            warn("no pending jobs");
+        }
+        return;
     }
+    let count = |number: usize| if number == 1 { "1 job has".to_owned() } else { format!("{number} jobs have") };
+    let them = if finished.len() == 1 { "it" } else { "them" };
+    let mut message = format!("no pending jobs; {} finished, and `--again` runs {them} again", count(finished.len()));
+    match finished.iter().filter(|job| site_state.counts_as_failure(job)).count() {
+        0 => {}
+        failed => {
+            let them = if failed == 1 { "it" } else { "them" };
+            message += &format!("; {} failed earlier: `setlist retry --failed` runs only {them}", count(failed));
+        }
+    }
+    warn(&message);
 }
 
 /// Prints which jobs are scheduled for later, since the command waits for them.

@@ -9,8 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use indicatif::ProgressBar;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::background_printer::{BackgroundPrinter, PRINT_TIMEOUT};
 use super::error::CliError;
 use super::exit::ExitStatus;
 use super::open_site::OpenSite;
@@ -33,13 +35,19 @@ const REJOIN_INTERVAL: Duration = Duration::from_secs(1);
 /// Runs a worker until there is nothing to do, or until a signal. SIGTERM is a normal end. A detached worker reports on
 /// its standard output that it has joined, or why it can't, to the process that started it.
 pub(super) fn work(args: &SiteArgs, options: &WorkerArgs) -> Result<ExitStatus, CliError> {
-    let result = run_worker(args, options);
-    if options.detached
-        && let Err(error) = &result
-    {
-        // If the worker had joined, this has no effect.
-        report_to_starter(&error.to_string());
+    if options.detached {
+        let result = run_worker(args, options, None);
+        if let Err(error) = &result {
+            // If the worker had joined, this has no effect.
+            report_to_starter(&error.to_string());
+        }
+        return result;
     }
+    let color = safe_output::is_stderr_terminal();
+    let printer = BackgroundPrinter::start(ProgressBar::hidden(), color).context("cannot start a thread")?;
+    let result = run_worker(args, options, Some(&printer));
+    // Nothing of standard output is printed there. Whoever reads the log may have stopped reading.
+    let _ = printer.flush(Some(PRINT_TIMEOUT));
     result
 }
 
@@ -56,7 +64,12 @@ fn report_to_starter(line: &str) {
     let _ = writeln!(out, "{}", text::sanitize_line(line)).and_then(|()| out.flush());
 }
 
-fn run_worker(args: &SiteArgs, options: &WorkerArgs) -> Result<ExitStatus, CliError> {
+/// Runs a worker, which logs to the worker log, or else with this printer.
+fn run_worker(
+    args: &SiteArgs,
+    options: &WorkerArgs,
+    printer: Option<&BackgroundPrinter>,
+) -> Result<ExitStatus, CliError> {
     let WorkerArgs { queues: names, detached, .. } = options;
     let detached = *detached;
     if detached {
@@ -67,7 +80,7 @@ fn run_worker(args: &SiteArgs, options: &WorkerArgs) -> Result<ExitStatus, CliEr
     }
     let manager = Arc::new(ServiceManager::from_env().context("cannot reach the service manager at NOTIFY_SOCKET")?);
     let mut site = OpenSite::open(args, names)?;
-    init_worker_log(&site.paths.state, args.verbose, detached)?;
+    init_worker_log(&site.paths.state, args.verbose, printer)?;
     if let Some(error) = &site.file_error {
         tracing::warn!(%error, "jobs.yaml has errors; the last valid version stays in use");
     }
@@ -198,18 +211,18 @@ fn count_runs(number: u64) -> String {
     count_noun(number, "run")
 }
 
-/// Logs to the worker log if the worker is detached, or else to standard error.
-fn init_worker_log(state: &StateDir, verbose: u8, detached: bool) -> Result<(), CliError> {
+/// Logs to the worker log, or else with this printer.
+fn init_worker_log(state: &StateDir, verbose: u8, printer: Option<&BackgroundPrinter>) -> Result<(), CliError> {
     let level = [LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE][usize::from(verbose.min(2))];
     let subscriber = tracing_subscriber::fmt().with_max_level(level).with_target(false);
     // Jobs keep running if a line can't be written, for example because the terminal was closed.
     let subscriber = subscriber.log_internal_errors(false);
-    if detached {
+    let Some(printer) = printer.cloned() else {
         subscriber.with_ansi(false).with_writer(Mutex::new(SafeWriter::new(state.open_worker_log()?, false))).init();
         return Ok(());
-    }
+    };
     let color = safe_output::is_stderr_terminal();
-    let subscriber = subscriber.with_ansi(color).with_writer(move || safe_output::stderr(color));
+    let subscriber = subscriber.with_ansi(color).with_writer(move || printer.log_writer());
     if logs_to_journal() {
         subscriber.without_time().init();
     } else {

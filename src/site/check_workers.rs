@@ -7,7 +7,7 @@ use super::site_paths::SitePaths;
 use crate::store::Store;
 
 /// What a check of the workers found and did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerCheck {
     /// The dead workers that were found.
     pub reaped: ReapReport,
@@ -18,7 +18,7 @@ pub struct WorkerCheck {
 impl WorkerCheck {
     /// Whether jobs were interrupted, or a worker was or should have been started.
     pub fn needs_reporting(&self) -> bool {
-        self.reaped.interrupted_jobs > 0 || self.respawn != Respawn::NotNeeded
+        !self.reaped.interrupted_jobs.is_empty() || self.respawn != Respawn::NotNeeded
     }
 }
 

@@ -6,17 +6,17 @@ use super::error::SiteError;
 use super::process_tags::{HOOK_SLOTS, hook_tag, old_tags, run_tag, tag_prefix};
 use super::site_paths::{SitePaths, hostname};
 use crate::crash;
-use crate::model::{Command, Event, Job, RunId, WorkerId, WorkerInfo};
+use crate::model::{Command, Event, Job, JobId, RunId, WorkerId, WorkerInfo};
 use crate::runner::{OrphanReport, is_pid_namespace_visible, kill_orphans};
 use crate::store::{StartedRuns, Store, WorkerOrigin, log};
 
 /// The dead workers that were found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReapReport {
     /// How many dead workers were removed.
     pub workers: usize,
-    /// How many of their jobs were interrupted.
-    pub interrupted_jobs: usize,
+    /// Their jobs that were interrupted.
+    pub interrupted_jobs: Vec<JobId>,
 }
 
 /// Whether the processes of a dead worker can be found from here.
@@ -80,7 +80,7 @@ pub fn reap_dead_workers(store: &mut dyn Store, paths: &SitePaths) -> Result<Rea
             // Refused if another process has reaped it first.
             for event in answer.unwrap_or_default() {
                 match event {
-                    Event::Ended { .. } => report.interrupted_jobs += 1,
+                    Event::Ended { job, .. } => report.interrupted_jobs.push(job),
                     Event::WorkerLeft { .. } => report.workers += 1,
                     _ => {}
                 }

@@ -34,8 +34,8 @@ pub(super) struct ReplyText {
 /// The text for a check of the workers, if it needs one.
 pub(super) fn worker_check_text(check: &WorkerCheck, keymap: &Keymap) -> Option<String> {
     let again = keymap.key(Action::RunFailed);
-    let interrupted = count_noun(check.reaped.interrupted_jobs, "job");
-    Some(match (check.respawn, check.reaped.interrupted_jobs) {
+    let interrupted = count_noun(check.reaped.interrupted_jobs.len(), "job");
+    Some(match (check.respawn, check.reaped.interrupted_jobs.len()) {
         (Respawn::NotNeeded, 0) => return None,
         (Respawn::NotNeeded, _) => {
             format!("A worker died: {interrupted} interrupted. Press {again} to run failed jobs again.")

@@ -29,7 +29,7 @@ impl EventLoop {
             Some(_) => WorkerCheck { reaped: reap_dead_workers(store, &self.paths)?, respawn: Respawn::NotNeeded },
         };
         if reaped.workers > 0 {
-            tracing::warn!(interrupted = reaped.interrupted_jobs, "a worker has died");
+            tracing::warn!(interrupted = reaped.interrupted_jobs.len(), "a worker has died");
         }
         Ok(respawn)
     }

@@ -1,9 +1,10 @@
 //! Outputs that are full or closed, and command lines that make no sense.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::temp_site::{CommandOutput, TempSite, wait_for};
@@ -31,18 +32,46 @@ fn a_full_output_is_an_error_after_the_command_is_carried_out() {
         &["completions", "bash"],
         &["man"],
         &["show", "q/a"],
-        &["add", "q", "--", "true"],
         &["process", "--dry-run"],
     ] {
         let output = full(&site, args);
         assert_eq!((output.code, output.stderr.as_str()), (Some(1), no_room), "{args:?}");
     }
+    let added = full(&site, &["add", "q", "--", "true"]);
+    let done = "setlist: what was asked for has been done all the same: don't repeat it\n";
+    assert_eq!((added.code, added.stderr), (Some(1), format!("{no_room}{done}")));
     assert_eq!(site.ok(&["list"]).lines().count(), 3, "the job was added");
     assert_eq!(full(&site, &["retry", "q/a"]).code, Some(1));
     site.wait_until("q/a", |job| job["outcome"] == json!("succeeded"));
     assert_eq!(full(&site, &["log", "q/a"]).code, Some(1));
-    assert_eq!(full(&site, &["process"]).code, Some(1));
+    // The exit code is that of the jobs.
+    let processed = full(&site, &["process"]);
+    assert_eq!(processed.code, Some(0));
+    assert!(processed.stderr.contains("cannot write the output: No space left on device"), "{processed:?}");
     assert_eq!(site.job("q/b")["outcome"], json!("succeeded"), "it is processed all the same");
+    assert_eq!(full(&site, &["run", "--follow", "sh", "-c", "echo printed; exit 7"]).code, Some(7));
+}
+
+#[test]
+fn a_reader_that_stops_reading_holds_back_no_job() {
+    // More lines than a pipe holds.
+    let name = "j".repeat(180);
+    let job = format!("{{id: {name}, for_each: 1..400, command: ['true']}}");
+    let site = TempSite::with(&format!("queues: {{q: {{parallel: 4, jobs: [{job}]}}}}\n"));
+    let last = format!("q/{name}[400]");
+    let start = |args: &[&str]| site.command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut process = start(&["process"]);
+    site.wait_until(&last, |job| job["outcome"] == json!("succeeded"));
+    let mut printed = String::new();
+    process.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    assert_eq!((process.wait().unwrap().code(), printed.lines().count()), (Some(0), 401));
+    // A signal ends the command, although its output is not read.
+    let mut process = start(&["process", "--again"]);
+    site.wait_until(&last, |job| job["run_count"] == json!(2) && job["outcome"] == json!("succeeded"));
+    kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(130));
+    let jobs = site.ok(&["list", "--json"]);
+    assert_eq!(jobs.lines().filter(|job| job.contains("\"outcome\":\"succeeded\"")).count(), 400);
 }
 
 #[test]

@@ -129,3 +129,27 @@ fn a_failed_job_whose_entry_was_removed_runs_only_by_name() {
     site.run(&["wait"]);
     assert_eq!((&site.job("q/a")["run_count"], &site.job("q/b")["run_count"]), (&json!(1), &json!(2)));
 }
+
+#[test]
+fn a_job_that_is_found_interrupted_is_a_failure_and_is_named_later() {
+    let site = TempSite::with("queues: {q: [{id: a, run: 'sleep 600'}, {id: b, run: 'true'}]}\n");
+    let mut killed = site.command(&["process"]).stdout(Stdio::null()).spawn().unwrap();
+    site.wait_until("q/a", |job| job["state"] == json!("running"));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let found = site.run(&["process"]);
+    assert_eq!(found.code, Some(1), "{found:?}");
+    assert!(
+        found.stdout.contains("1 succeeded, 1 interrupted") || found.stdout.contains("1 interrupted, 1 succeeded"),
+        "{found:?}"
+    );
+    let later = site.run(&["process", "--quiet"]);
+    assert_eq!(
+        (later.code, later.stderr.as_str()),
+        (
+            Some(0),
+            "setlist: no pending jobs; 2 jobs have finished, and `--again` runs them again; 1 job has failed earlier: \
+         `setlist retry --failed` runs only it\n"
+        )
+    );
+}
