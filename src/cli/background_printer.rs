@@ -21,7 +21,7 @@ const MAX_WAITING_MESSAGES: usize = 10_000;
 pub(super) const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is printed.
-enum Step {
+enum PrintStep {
     /// A line on standard output.
     Line(String),
     /// Lines on standard error.
@@ -37,7 +37,7 @@ enum Step {
 /// The handle of the thread. It prints in order, and above the progress bar.
 #[derive(Clone)]
 pub(super) struct BackgroundPrinter {
-    steps: Sender<Step>,
+    steps: Sender<PrintStep>,
     waiting_messages: Arc<AtomicUsize>,
     left_out: Arc<AtomicUsize>,
 }
@@ -63,17 +63,17 @@ impl BackgroundPrinter {
 
     /// Prints a line on standard output.
     pub(super) fn print_line(&self, line: String) {
-        self.send(Step::Line(line));
+        self.send(PrintStep::Line(line));
     }
 
     /// Prints lines on standard error.
     pub(super) fn print_errors(&self, lines: Vec<String>) {
-        self.send(Step::ErrorLines(lines));
+        self.send(PrintStep::ErrorLines(lines));
     }
 
     /// Changes the progress bar.
     pub(super) fn change_bar(&self, change: impl FnOnce(&ProgressBar) + Send + 'static) {
-        self.send(Step::Bar(Box::new(change)));
+        self.send(PrintStep::Bar(Box::new(change)));
     }
 
     /// A writer for messages of the log.
@@ -84,7 +84,7 @@ impl BackgroundPrinter {
     /// Waits until everything is printed, at most so long. Fails if standard output could not be written.
     pub(super) fn flush(&self, at_most: Option<Duration>) -> io::Result<()> {
         let (answer, printed) = channel();
-        self.send(Step::Flush(answer));
+        self.send(PrintStep::Flush(answer));
         let error = match at_most {
             Some(at_most) => printed.recv_timeout(at_most),
             None => printed.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -92,7 +92,7 @@ impl BackgroundPrinter {
         error.ok().flatten().map_or(Ok(()), Err)
     }
 
-    fn send(&self, step: Step) {
+    fn send(&self, step: PrintStep) {
         // The thread ends only with the process.
         let _ = self.steps.send(step);
     }
@@ -106,7 +106,7 @@ impl Write for LogMessageWriter {
         let BackgroundPrinter { waiting_messages, left_out, .. } = &self.0;
         if waiting_messages.load(Ordering::Relaxed) < MAX_WAITING_MESSAGES {
             waiting_messages.fetch_add(1, Ordering::Relaxed);
-            self.0.send(Step::LogMessage(message.to_vec()));
+            self.0.send(PrintStep::LogMessage(message.to_vec()));
         } else {
             left_out.fetch_add(1, Ordering::Relaxed);
         }
@@ -129,19 +129,21 @@ struct Printer {
 }
 
 impl Printer {
-    fn serve(mut self, inbox: &Receiver<Step>) {
+    fn serve(mut self, inbox: &Receiver<PrintStep>) {
         for step in inbox {
             match step {
-                Step::Line(line) => {
+                PrintStep::Line(line) => {
                     if self.error.is_none() {
                         self.error = self.bar.suspend(|| writeln!(safe_output::stdout(), "{line}")).err();
                     }
                 }
-                Step::ErrorLines(lines) => self.bar.suspend(|| lines.iter().for_each(|line| error::print_line(line))),
-                Step::LogMessage(message) => self.print_message(&message),
-                Step::Bar(change) => change(&self.bar),
+                PrintStep::ErrorLines(lines) => {
+                    self.bar.suspend(|| lines.iter().for_each(|line| error::print_line(line)))
+                }
+                PrintStep::LogMessage(message) => self.print_message(&message),
+                PrintStep::Bar(change) => change(&self.bar),
                 // The receiver is gone if it has waited long enough.
-                Step::Flush(answer) => drop(answer.send(self.error.take())),
+                PrintStep::Flush(answer) => drop(answer.send(self.error.take())),
             }
         }
     }

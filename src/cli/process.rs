@@ -99,7 +99,7 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     if is_interrupted {
         stop_processing(store.as_mut(), &site_state, &queues, &shared)?;
     }
-    // Whoever reads the output may have stopped reading.
+    // The reader of the output may have stopped reading.
     let is_interrupted = signals.let_exit() || is_interrupted;
     let printed = reporter.finish(&site_state, is_interrupted.then_some(PRINT_TIMEOUT));
     if is_interrupted {
@@ -115,7 +115,7 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     Ok(if has_blocked_queue || unfinished { ExitStatus::JobFailed } else { reporter.exit(&site_state) })
 }
 
-/// The jobs of these queues of which this command has found out that they were interrupted, and that don't run again.
+/// The jobs of these queues that this command has found interrupted, and that don't run again by themselves.
 fn interrupted_jobs<'s>(
     site: &OpenSite,
     site_state: &'s SiteState,

@@ -283,7 +283,8 @@ pub(super) fn report_no_pending_jobs(site_state: &SiteState, queues: &[QueueId],
         }
         return;
     }
-    let count = |number: usize| if number == 1 { "1 job has".to_owned() } else { format!("{number} jobs have") };
+    let count =
+        |number: usize| format!("{} {}", text::count_noun(number, "job"), if number == 1 { "has" } else { "have" });
     let them = if finished.len() == 1 { "it" } else { "them" };
     let mut message = format!("no pending jobs; {} finished, and `--again` runs {them} again", count(finished.len()));
     match finished.iter().filter(|job| site_state.counts_as_failure(job)).count() {

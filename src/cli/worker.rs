@@ -46,7 +46,7 @@ pub(super) fn work(args: &SiteArgs, options: &WorkerArgs) -> Result<ExitStatus, 
     let color = safe_output::is_stderr_terminal();
     let printer = BackgroundPrinter::start(ProgressBar::hidden(), color).context("cannot start a thread")?;
     let result = run_worker(args, options, Some(&printer));
-    // Nothing of standard output is printed there. Whoever reads the log may have stopped reading.
+    // Nothing of standard output is printed there. The reader of the log may have stopped reading.
     let _ = printer.flush(Some(PRINT_TIMEOUT));
     result
 }

@@ -477,7 +477,7 @@ fn a_killed_worker_leaves_an_interrupted_job_and_loses_nothing() {
     worker.kill().unwrap();
     worker.wait().unwrap();
     let output = site.run(&["process"]);
-    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(output.code, Some(1), "it has found the interrupted job: {output:?}");
     assert_eq!(site.job("q/a")["outcome"], json!("interrupted"));
     assert_eq!(site.job("q/b")["outcome"], json!("succeeded"));
     for child in children {
