@@ -38,6 +38,7 @@ enum PrintStep {
 #[derive(Clone)]
 pub(super) struct BackgroundPrinter {
     steps: Sender<PrintStep>,
+    has_bar: bool,
     waiting_messages: Arc<AtomicUsize>,
     left_out: Arc<AtomicUsize>,
 }
@@ -46,6 +47,7 @@ impl BackgroundPrinter {
     /// Starts the thread. Colours of the log are kept if `color` is set.
     pub(super) fn start(bar: ProgressBar, color: bool) -> io::Result<Self> {
         let (steps, inbox) = channel();
+        let has_bar = !bar.is_hidden();
         let (waiting_messages, left_out) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let printer = Printer {
             bar,
@@ -58,7 +60,12 @@ impl BackgroundPrinter {
         with_sigchld_blocked(|| {
             thread::Builder::new().name("printer".to_owned()).spawn(move || printer.serve(&inbox))
         })?;
-        Ok(Self { steps, waiting_messages, left_out })
+        Ok(Self { steps, has_bar, waiting_messages, left_out })
+    }
+
+    /// Whether the progress bar is shown.
+    pub(super) fn has_bar(&self) -> bool {
+        self.has_bar
     }
 
     /// Prints a line on standard output.
@@ -138,7 +145,7 @@ impl Printer {
                     }
                 }
                 PrintStep::ErrorLines(lines) => {
-                    self.bar.suspend(|| lines.iter().for_each(|line| error::print_line(line)))
+                    self.bar.suspend(|| lines.iter().for_each(|line| error::print_line(line)));
                 }
                 PrintStep::LogMessage(message) => self.print_message(&message),
                 PrintStep::Bar(change) => change(&self.bar),

@@ -39,7 +39,6 @@ pub(super) struct ProgressReporter {
     quiet: bool,
     json: bool,
     color: bool,
-    has_bar: bool,
     printer: BackgroundPrinter,
 }
 
@@ -58,7 +57,6 @@ impl ProgressReporter {
         if !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_secs(1));
         }
-        let has_bar = !bar.is_hidden();
         Ok(Self {
             queues,
             outcomes: BTreeMap::new(),
@@ -68,7 +66,6 @@ impl ProgressReporter {
             quiet: options.quiet,
             json: options.json,
             color,
-            has_bar,
             printer: BackgroundPrinter::start(bar, color)?,
         })
     }
@@ -101,7 +98,7 @@ impl ProgressReporter {
             return;
         }
         let id = match &recorded.event {
-            Event::Started { .. } if !self.has_bar => return,
+            Event::Started { .. } if !self.printer.has_bar() => return,
             Event::Started { job, .. }
             | Event::Ended { job, .. }
             | Event::Cancelled { job }

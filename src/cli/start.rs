@@ -291,7 +291,8 @@ pub(super) fn report_no_pending_jobs(site_state: &SiteState, queues: &[QueueId],
         0 => {}
         failed => {
             let them = if failed == 1 { "it" } else { "them" };
-            message += &format!("; {} failed earlier: `setlist retry --failed` runs only {them}", count(failed));
+            let failed = count(failed);
+            message = format!("{message}; {failed} failed earlier: `setlist retry --failed` runs only {them}");
         }
     }
     warn(&message);

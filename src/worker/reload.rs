@@ -40,9 +40,10 @@ impl Reload {
     ) -> Result<(), StoreError> {
         // The site was reconciled with this version when it was opened; the file may have been saved since. A server doesn't
         // know the version of this machine's copy.
-        let version = match paths.state.is_on_server() {
-            false => store.file_version()?.map(|version| definition::version_of_file_alone(&version).to_owned()),
-            true => definition::file_version(&paths.file).ok(),
+        let version = if paths.state.is_on_server() {
+            definition::file_version(&paths.file).ok()
+        } else {
+            store.file_version()?.map(|version| definition::version_of_file_alone(&version).to_owned())
         };
         self.watch = Some(FileWatch::start(paths.file.clone(), version.as_deref(), on_read)?);
         Ok(())
