@@ -32,7 +32,7 @@ fn with_open_files(site: &TempSite, limit: u32, args: &[&str]) -> CommandOutput 
 fn too_few_open_files_are_named_and_nothing_runs() {
     let site = TempSite::with("queues: {q: ['touch ran']}\n");
     site.ok(&["list"]);
-    for limit in [8, 10, 12, 14, 16, 18, 20] {
+    for limit in [8, 10, 12, 14, 16, 18, 20, 22, 24, 26] {
         let refused = with_open_files(&site, limit, &["process"]);
         let names_it = refused.stderr.contains("`ulimit -n`") || refused.stderr.contains("Too many open files");
         assert!(refused.code == Some(3) && names_it && !site.join("ran").exists(), "{limit}: {refused:?}");
