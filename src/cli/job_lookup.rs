@@ -1,7 +1,7 @@
 //! Finds the jobs and queues that the arguments of a command name.
 
 use super::entry_jobs::{jobs_of_entry, several_jobs};
-use super::error::CliError;
+use super::error::{CliError, warn};
 use super::name_syntax::{all_jobs_of, list_names, parse_id, shorten, suggest_job, suggestion, whole_queue};
 use super::open_site::OpenSite;
 use super::queue_or_job::QueueOrJob;
@@ -55,15 +55,18 @@ impl OpenSite {
     fn job_by_id(&mut self, id: JobId) -> Result<Job, CliError> {
         let job = self.job_or_record(id)?;
         let path = text::sanitize_line(&job.path());
-        match self.store.removal_reason(id)? {
-            Some(RemovalReason::User) => {
-                Err(CliError::Usage(format!("{path} was removed; `setlist restore {}` brings it back", id.0)))
-            }
+        let removed = match self.store.removal_reason(id)? {
+            Some(RemovalReason::User) => format!("{path} was removed; `setlist restore {}` brings it back", id.0),
             Some(RemovalReason::NotInFile) if job.phase() != Phase::Finished => {
-                Err(CliError::Usage(format!("{path} was removed, because its entry is no longer in jobs.yaml")))
+                format!("{path} was removed, because its entry is no longer in jobs.yaml")
             }
-            _ => Ok(job),
+            _ => return Ok(job),
+        };
+        if !self.reads_removed_jobs {
+            return Err(CliError::Usage(removed));
         }
+        warn(&removed);
+        Ok(job)
     }
 
     /// Finds a job that may have been removed, if it is given by its number.

@@ -191,7 +191,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         CliCommand::List(args) => list::list(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Results(args) => results::results(OpenSite::open_read_only(&site, &args.queues)?, &args),
         CliCommand::Show(args) => {
-            let mut site = OpenSite::open_read_only(&site, args.job.as_slice())?;
+            let mut site = OpenSite::open_read_only(&site, args.job.as_slice())?.with_removed_jobs();
             let job = site.select_one_job(args.job.as_slice(), &args.filter)?;
             if args.env {
                 show_environment::show(site, &job, args.reveal, args.json)
@@ -218,7 +218,7 @@ fn run(cli: Cli) -> Result<ExitStatus, CliError> {
         }
         CliCommand::Log(args) => {
             let color = uses_color(site.color, &safe_output::raw_stdout());
-            log::print(OpenSite::open_read_only(&site, &args.names)?, &args, color)
+            log::print(OpenSite::open_read_only(&site, &args.names)?.with_removed_jobs(), &args, color)
         }
     }
 }

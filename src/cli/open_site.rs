@@ -32,6 +32,8 @@ pub(super) struct OpenSite {
     pub file_changes: Vec<Event>,
     /// The jobs that were interrupted because their worker died, which was found out when the site was opened.
     pub interrupted_jobs: Vec<JobId>,
+    /// The command only reads the records of jobs: also those of jobs that were removed.
+    pub reads_removed_jobs: bool,
 }
 
 impl OpenSite {
@@ -76,7 +78,8 @@ impl OpenSite {
         let OpenedSite { store, reconciled: Reconciled { file_error, events }, reaped } = site::open(&paths)?;
         report_reaped(&reaped);
         let (inputs, interrupted_jobs) = (GivenInputs::default(), reaped.interrupted_jobs);
-        Ok(Self { paths, store, file_error, inputs, file_changes: events, interrupted_jobs })
+        let (file_changes, reads_removed_jobs) = (events, false);
+        Ok(Self { paths, store, file_error, inputs, file_changes, interrupted_jobs, reads_removed_jobs })
     }
 
     /// Whether each of these names is one of its queues or jobs.
@@ -138,7 +141,13 @@ impl OpenSite {
         let file_error = read.err();
         let paths = SitePaths { file, state, program: program_path()? };
         let (inputs, file_changes, interrupted_jobs) = (GivenInputs::default(), Vec::new(), Vec::new());
-        Ok(Self { paths, store, file_error, inputs, file_changes, interrupted_jobs })
+        let reads_removed_jobs = false;
+        Ok(Self { paths, store, file_error, inputs, file_changes, interrupted_jobs, reads_removed_jobs })
+    }
+
+    /// Lets the command also name jobs that were removed.
+    pub(super) fn with_removed_jobs(self) -> Self {
+        Self { reads_removed_jobs: true, ..self }
     }
 
     /// Returns the site if its file is valid: for commands that run jobs of the file.

@@ -26,14 +26,22 @@ fn following_a_removed_job_says_so_and_fails() {
 fn every_command_says_that_a_job_was_removed_and_how_it_returns() {
     let site = TempSite::with("queues: {q: [{id: a, run: 'true'}]}\n");
     site.ok(&["add", "q", "--", "echo", "hi"]);
+    site.ok(&["process"]);
     site.ok(&["remove", "2"]);
-    for command in ["show", "explain", "retry", "cancel", "remove", "reset", "approve", "log", "wait"] {
+    let removed = "setlist: q/#2 was removed; `setlist restore 2` brings it back\n";
+    for command in ["explain", "retry", "cancel", "remove", "reset", "approve", "wait"] {
         let refused = site.run(&[command, "2"]);
-        let expected = "setlist: q/#2 was removed; `setlist restore 2` brings it back\n";
-        assert_eq!((refused.code, &refused.stderr[..]), (Some(2), expected), "{command}");
+        assert_eq!((refused.code, &refused.stderr[..]), (Some(2), removed), "{command}");
+    }
+    // Its record can still be read.
+    for (command, printed) in [("show", "succeeded"), ("log", "hi\n")] {
+        let read = site.run(&[command, "2"]);
+        assert_eq!((read.code, &read.stderr[..]), (Some(0), removed), "{command}");
+        assert!(read.stdout.contains(printed), "{read:?}");
     }
     site.ok(&["restore", "2"]);
-    assert!(site.ok(&["show", "2"]).contains("pending"));
+    let restored = site.run(&["show", "2"]);
+    assert!(restored.stderr.is_empty() && restored.stdout.contains("succeeded"), "{restored:?}");
 }
 
 #[test]
