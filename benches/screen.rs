@@ -125,8 +125,8 @@ fn bytes_of_a_busy_screen() -> Result {
 fn key_to_frame(name: &str, run: &str) -> Result {
     let (_folder, _worker, mut screen) = beside_four_floods(run, 100_000)?;
     let (median, p99) = screen.key_latency(|nth| match nth % 2 {
-        0 => (b"k", "Output · Flood 3"),
-        _ => (b"j", "Output · Flood 4"),
+        0 => (b"k", "Output · q/flood-3"),
+        _ => (b"j", "Output · q/flood-4"),
     })?;
     println!("{name:<8} 100000 jobs, four times `{run}`: key to frame {median:.1} ms, p99 {p99:.1} ms   (at most 16)");
     drop(screen);
@@ -159,7 +159,7 @@ fn beside_four_floods(run: &str, jobs: usize) -> Result<(TempDir, ForegroundWork
     }
     let mut screen = ScreenProcess::open(folder.path())?;
     // The screen follows the job that has started last.
-    screen.wait_for_text("Output · Flood 4")?;
+    screen.wait_for_text("Output · q/flood-4")?;
     Ok((folder, worker, screen))
 }
 

@@ -3,8 +3,9 @@
 //! Unlike its [`RunTag`], a process can't leave its cgroup: `su -` and `sudo -i` reset the environment and the limits, and
 //! `setsid` the session, but what they start stays in the cgroup. Where there is none, the tag finds the processes.
 //!
-//! Moving into a cgroup costs up to as much as starting a process. So a worker whose runs end within a few milliseconds
-//! does without, until they take longer. A run whose limits its cgroup keeps always has one: its process enters it before
+//! Moving into a cgroup costs up to as much as starting a process where one run follows the other at once, and 10 to 45 ms
+//! after a pause, in which the kernel waits for all processors. So a worker whose runs end within a few milliseconds does
+//! without, until they take longer. A run whose limits its cgroup keeps always has one: its process enters it before
 //! its first instruction.
 
 use std::collections::HashSet;
