@@ -54,9 +54,6 @@ impl ProgressReporter {
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {elapsed}  {msg}") {
             bar.set_style(style);
         }
-        if !bar.is_hidden() {
-            bar.enable_steady_tick(Duration::from_secs(1));
-        }
         Ok(Self {
             queues,
             outcomes: BTreeMap::new(),
@@ -70,9 +67,14 @@ impl ProgressReporter {
         })
     }
 
-    /// Expects so many jobs.
+    /// Expects so many jobs, and shows the progress bar from now on.
     pub(super) fn expect(&self, open: usize) {
-        self.printer.change_bar(move |bar| bar.set_length(open as u64));
+        self.printer.change_bar(move |bar| {
+            bar.set_length(open as u64);
+            if !bar.is_hidden() {
+                bar.enable_steady_tick(Duration::from_secs(1));
+            }
+        });
     }
 
     /// What prints the lines.
