@@ -27,13 +27,13 @@
 //! Loading the whole site takes memory and time in proportion to its jobs.
 //!
 //! # What bounds a site
-//! The lock of the site: one transaction at a time changes it. With 100 workers that claim and end 200,000 jobs in batches of 8
-//! (`cargo bench --bench postgres -- workers`), 99 connections wait for it and one works; each
-//! transaction takes 3.5 ms of processor time on the server and 0.9 ms in the worker. On two processors that were busy with
-//! other work, that made 102 transactions and 817 jobs a second; the 100 workers took 132 MiB. A job takes about 1 KiB with
-//! its indexes.
+//! The lock of the site: one transaction at a time changes it. With 100 workers that claim and end 1,000,000 jobs in batches of
+//! 8 (`JOBS=1000000 cargo bench --bench postgres -- workers`), 99 connections wait for it and one works; each transaction takes
+//! 3.5 ms of processor time on the server and 0.9 ms in the worker. On two processors, which the workers shared with the
+//! server, that made 203 transactions and 1,620 jobs a second; the 100 workers took 138 MiB. A job takes about 1 KiB with its
+//! indexes.
 //!
-//! So 1,000 workers on such a server get a transaction each 10 s: enough for jobs that run for minutes, not for seconds. What
+//! So 1,000 workers on such a server get a transaction each 5 s: enough for jobs that run for minutes, not for seconds. What
 //! would be changed then: one connection of each machine commits for all its workers, in larger batches; beyond that, several
 //! sites. 100 million jobs take about 100 GiB; what commands and workers read does not grow with them, but the screen would
 //! have to read pages, as `list` does, and tables divided by site and age would let old jobs go at once.
