@@ -266,19 +266,21 @@ pub fn is_plain(bytes: &[u8]) -> bool {
         let mut last = [b' '; 8];
         last[..rest.len()].copy_from_slice(rest);
         let marks = words.iter().fold(0, |marks, word| marks | marks_of_others(u64::from_ne_bytes(*word)));
-        marks | marks_of_others(u64::from_ne_bytes(last)) == 0
+        (marks | marks_of_others(u64::from_ne_bytes(last))) & HIGH_BITS == 0
     })
 }
 
-/// Marks the bytes that are neither printable ASCII nor the end of a line, by their highest bit.
+/// A word of eight bytes that are 1.
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = 0x80 * ONES;
+
+/// Sets the highest bit of each byte that is neither printable ASCII nor the end of a line; the other bits mean nothing.
+/// If one is not ASCII, those after it may be wrong.
 fn marks_of_others(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * ONES;
-    // With the highest bit set, no byte borrows from the next one; without it, none carries.
-    let is_control = !((word | HIGH) - ONES * 0x20);
-    let is_other_than_end = ((word ^ (ONES * 0x0A)) | HIGH) - ONES;
-    let is_delete = (word & !HIGH) + ONES;
-    (word | is_delete | (is_control & is_other_than_end)) & HIGH
+    let is_from_space = word.wrapping_add(0x60 * ONES);
+    let is_other_than_end = (word ^ (ONES * 0x0A)).wrapping_add(0x7F * ONES);
+    let is_delete = word.wrapping_add(ONES);
+    word | is_delete | (is_other_than_end & !is_from_space)
 }
 
 #[cfg(test)]
