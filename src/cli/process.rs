@@ -97,7 +97,7 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     sync_state(&mut site_state, store.as_mut())?;
     let is_interrupted = signals.is_interrupted();
     if is_interrupted {
-        stop_processing(store.as_mut(), &site_state, &queues, &shared)?;
+        reporter.count_pending(stop_processing(store.as_mut(), &site_state, &queues, &shared)?);
     }
     // The reader of the output may have stopped reading.
     let is_interrupted = signals.let_exit() || is_interrupted;
@@ -346,19 +346,20 @@ fn request_job(site: &mut OpenSite, job: &Job) -> Result<StartedJobs, CliError> 
 }
 
 /// Stops processing after an interrupt, except for queues that another caller processes: those that were processing
-/// before and are served by another worker, and those that another worker serves by name.
+/// before and are served by another worker, and those that another worker serves by name. Returns how many jobs are left
+/// pending in the stopped ones.
 fn stop_processing(
     store: &mut dyn Store,
     site_state: &SiteState,
     queues: &[QueueId],
     shared: &[QueueId],
-) -> Result<(), CliError> {
+) -> Result<usize, CliError> {
     let is_needed = |queue: &QueueId| {
         let serves = |worker: &WorkerInfo| worker.serves(queue) && (worker.queues.is_some() || shared.contains(queue));
         site_state.workers().any(serves)
     };
-    let stopped = queues.iter().filter(|queue| !is_needed(queue));
-    let commands: Vec<_> = stopped.map(|queue| Command::StopProcessing { queue: queue.clone() }).collect();
+    let stopped: Vec<&QueueId> = queues.iter().filter(|queue| !is_needed(queue)).collect();
+    let commands: Vec<_> = stopped.iter().map(|queue| Command::StopProcessing { queue: (*queue).clone() }).collect();
     store.execute(&commands, store.clock().now())?;
-    Ok(())
+    Ok(stopped.iter().filter_map(|queue| site_state.queue(queue)).map(|queue| queue.pending.len()).sum())
 }

@@ -231,6 +231,11 @@ impl ProgressReporter {
         self.printer.flush(at_most)
     }
 
+    /// Counts the jobs that an interrupt leaves pending.
+    pub(super) fn count_pending(&mut self, jobs: usize) {
+        self.outcomes.insert("pending", jobs as u64);
+    }
+
     /// Whether a job failed. A job that was skipped counts only if the reason is a failure.
     pub(super) fn exit(&self, site_state: &SiteState) -> ExitStatus {
         let is_failure = |(id, outcome): (&JobId, &&str)| {

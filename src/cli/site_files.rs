@@ -35,9 +35,8 @@ pub(super) fn foreign_owner(file: &Path) -> Option<u32> {
 /// The error that there is no file, or none that can be read.
 fn no_file(here: PathBuf) -> CliError {
     let file = here.join(definition::FILE_NAME);
-    if let (Ok(target), false) = (file.read_link(), file.exists()) {
-        let (file, target) = (file.display(), target.display());
-        return CliError::Usage(format!("{file} is a link to {target}, which does not exist"));
+    if file.is_symlink() && !file.exists() {
+        return CliError::Usage(definition::describe_missing(&file));
     }
     if file.symlink_metadata().is_ok() {
         return CliError::Usage(format!("{} exists, but is not a regular file", file.display()));

@@ -17,7 +17,7 @@ const MAX_READ_ATTEMPTS: usize = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file does not exist.
-    #[error("{} does not exist", .0.display())]
+    #[error("{}", describe_missing(.0))]
     Missing(PathBuf),
     /// The file exists but can't be read.
     #[error("can't read {}: {source}", path.display())]
@@ -42,6 +42,14 @@ pub enum Error {
     /// The file has errors.
     #[error(transparent)]
     Invalid(#[from] Diagnostics),
+}
+
+/// Says that a file does not exist, or the file that a link leads to.
+pub fn describe_missing(path: &Path) -> String {
+    match path.read_link() {
+        Ok(target) => format!("{} is a link to {}, which does not exist", path.display(), target.display()),
+        Err(_) => format!("{} does not exist", path.display()),
+    }
 }
 
 /// Returns the version, the display name and the text of a file.

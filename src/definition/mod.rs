@@ -75,7 +75,7 @@ pub use discovery::{CONFIG_FILE_NAME, FILE_NAME, config_home, find, find_all, us
 pub use file::{
     ReadFile, field_place_in_file, place_in_file, read, read_with_files, read_with_values, read_with_warnings,
 };
-pub use file_text::{Error, file_version, may_include};
+pub use file_text::{Error, describe_missing, file_version, may_include};
 pub use item_sources::{Arrivals, ReturnedValues, has_items_from_elsewhere, look_for_arrivals, version_of_file_alone};
 pub use labels::parse_label;
 pub use matrix_placeholders::find_variable;

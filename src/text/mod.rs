@@ -16,6 +16,6 @@ pub use numbers::{
 };
 pub use parse::{DurationError, parse_duration};
 pub use quoting::shell_command;
-pub use sanitize::{sanitize, sanitize_line};
+pub use sanitize::{sanitize, sanitize_line, sanitize_lines_into};
 pub use width::{ASCII_ELLIPSIS, ELLIPSIS, cells, fit, fit_keeping, fit_middle, pad, width};
 pub use wrap::wrap;

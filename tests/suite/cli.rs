@@ -305,6 +305,7 @@ fn an_interrupt_stops_what_runs_and_reports() {
     let output = CommandOutput::from_output(&process.wait_with_output().unwrap());
     assert_eq!(output.code, Some(130), "{output:?}");
     assert!(output.stdout.contains("q/a  interrupted"), "{output:?}");
+    assert!(output.stdout.contains("1 interrupted, 1 pending  in "), "{output:?}");
     assert_eq!(site.job("q/b")["state"], json!("pending"));
     assert!(site.ok(&["status"]).contains("idle"));
 }

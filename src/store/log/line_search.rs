@@ -1,7 +1,7 @@
 //! Searches the lines of outputs for a regular expression.
 //!
-//! Lines are searched as they are shown: without colours and other escape sequences. Where the output is plain text, whole
-//! blocks are searched at once, and only the lines around a match are looked at one by one.
+//! Lines are searched as they are shown: without colours and other escape sequences. Whole blocks are searched at once, and
+//! only where one has a match, its lines are looked at one by one, or those around the match if the block is plain text.
 
 use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
@@ -49,6 +49,8 @@ pub struct LineSearch<'p> {
     line_ends: Option<u64>,
     /// Up to where the ends of lines were counted.
     counted_to: u64,
+    /// A block that is not plain text, as it is shown.
+    shown: String,
 }
 
 /// Called for each line; can end the search.
@@ -77,12 +79,12 @@ impl LinePattern {
 impl<'p> LineSearch<'p> {
     /// Searches for the lines that match; with `visits_all`, visits the others as well.
     pub fn new(pattern: &'p LinePattern, visits_all: bool) -> Self {
-        Self { pattern: Some(pattern), visits_all, line_ends: Some(0), counted_to: 0 }
+        Self { pattern: Some(pattern), visits_all, line_ends: Some(0), counted_to: 0, shown: String::new() }
     }
 
     /// Visits all lines.
     pub fn all() -> Self {
-        Self { pattern: None, visits_all: true, line_ends: Some(0), counted_to: 0 }
+        Self { pattern: None, visits_all: true, line_ends: Some(0), counted_to: 0, shown: String::new() }
     }
 
     /// Searches an output up to its current end.
@@ -154,13 +156,23 @@ impl<'p> LineSearch<'p> {
         visit: Visit<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let regex = self.pattern.and_then(|pattern| pattern.block.as_ref()).filter(|_| !self.visits_all);
-        if regex.is_some_and(|regex| is_plain(block) && !regex.is_match(block)) {
+        if regex.is_some_and(|regex| !regex.is_match(self.shown(block))) {
             return Ok(ControlFlow::Continue(()));
         }
         self.count_to(offset, log)?;
         let flow = self.search_block(block, offset, visit);
         self.counted_to = offset + block.len() as u64;
         Ok(flow)
+    }
+
+    /// Complete lines, as they are shown.
+    fn shown<'b>(&'b mut self, block: &'b [u8]) -> &'b [u8] {
+        if is_plain(block) {
+            return block;
+        }
+        self.shown.clear();
+        text::sanitize_lines_into(&String::from_utf8_lossy(block), &mut self.shown);
+        self.shown.as_bytes()
     }
 
     /// Counts the ends of the lines before `offset` that were not counted yet.

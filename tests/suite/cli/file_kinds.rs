@@ -27,9 +27,11 @@ fn add(site: &TempSite) {
 fn a_link_to_a_missing_file_is_called_so_and_the_name_of_a_folder_stays_on_its_line() {
     let site = TempSite::empty();
     symlink("/nowhere/jobs.yaml", site.join("jobs.yaml")).unwrap();
-    let refused = site.run(&["list"]);
-    let expected = "jobs.yaml is a link to /nowhere/jobs.yaml, which does not exist\n";
-    assert!(refused.code == Some(2) && refused.stderr.ends_with(expected), "{refused:?}");
+    for command in [&["list"][..], &["-f", "jobs.yaml", "list"]] {
+        let refused = site.run(command);
+        let expected = "jobs.yaml is a link to /nowhere/jobs.yaml, which does not exist\n";
+        assert!(refused.code == Some(2) && refused.stderr.ends_with(expected), "{refused:?}");
+    }
     fs::create_dir(site.join("a\nb")).unwrap();
     site.write("a\nb/jobs.yaml", "queues: {q: [{rum: a}]}\n");
     let refused = site.run(&["-f", "a\nb/jobs.yaml", "check"]);
