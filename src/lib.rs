@@ -88,10 +88,10 @@
 //! | what running jobs use | `runner/live_usage.rs`, `site/run_usage.rs`; shown by `tui/run_usage.rs` and `cli/usage_now.rs` |
 //! | signals of cancel, kill and timeout | `runner/run_process.rs` |
 //! | when a worker exits | `worker/event_loop.rs`; whether it may: `leave` in `model/decide.rs` |
-//! | a worker that was suspended or cut off | how others find out: `site/reap.rs`, `store/postgres/leases.rs` (how long a lease lasts: `store/backend.rs`), `store/reservation_lock.rs`; what it does when it is back: `worker/event_loop/site_events.rs`, `cli/worker.rs` |
+//! | a worker that was suspended or cut off | how others find out: `site/reap.rs`, `store/postgres/leases.rs` (how long a lease lasts: `store/worker_lease.rs`), `store/reservation_lock.rs`; what it does when it is back: `worker/event_loop/site_events.rs`, `cli/worker.rs` |
 //! | the items of `for_each` | `definition/items.rs` (read), `item_data.rs` (their keys), `item_sources.rs` (files and lines), `returned_items.rs` (values of jobs) |
 //! | patterns of files | `model/file_pattern.rs` (what matches); found by `definition/file_glob.rs` (`for_each`) and `runner/sources/file_walk.rs` (`sources`, `outputs`) |
-//! | `store copy` | `site/store_copy.rs` (between which stores), `store/transfer.rs`, `store/site_export.rs` (what is copied and compared) |
+//! | `store copy` | `site/store_copy.rs` (between which stores), `store/copy_site.rs`, `store/site_export.rs` (what is copied and compared) |
 //! | when the needs of a job are met | `model/needed_state.rs`; counted in `model/need_index.rs` and `store/sqlite/need_rows.rs` |
 //! | retention | `model/queue_settings.rs`, `model/decide.rs` (jobs), `store/sqlite/prune.rs` and `store/postgres/prune.rs` (runs), `store/log/deletion.rs` (output), `worker/pruner.rs`, `worker/trusted_clock.rs` |
 //! | a column or format of the output | `cli/status.rs`, `show.rs` and `list.rs` (text), `json_records.rs` (JSON); of `report`: `cli/report/mod.rs` |

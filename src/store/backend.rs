@@ -1,6 +1,5 @@
 //! The [`Store`] trait: what every backend implements.
 
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use super::reservation_lock::ReservationLock;
 use super::site_export::SiteExport;
 use super::store_clock::StoreClock;
 use super::terminal_input::TerminalInputPipes;
+use super::worker_lease::WorkerLease;
 use crate::model::{
     Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState,
     HookResult, Job, JobCounts, JobId, Phase, QueueId, QueueInfo, Refusal, RemovalReason, Run, RunId, RunPeriod,
@@ -31,29 +31,8 @@ pub(super) const LISTED_PHASES: [Phase; 3] = [Phase::Finished, Phase::Running, P
 /// How many jobs are loaded of each end of a list for the first frame of a screen: more than are visible.
 pub(super) const FIRST_ROWS: usize = 256;
 
-/// How long a worker is taken for alive after it has last renewed its lease.
-pub const LEASE_TERM: Duration = Duration::from_secs(60);
-
-/// How often a worker renews its lease.
-pub(super) const LEASE_RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
-
-/// How long a worker whose lease ran out has time to renew it, after that was noticed.
-pub const LEASE_GRACE: Duration = Duration::from_secs(30);
-
 /// How long commands that follow a site wait for its server while that is away.
 pub const MAX_OUTAGE: Duration = Duration::from_secs(600);
-
-/// The lease of a worker, which is renewed until this is dropped.
-pub struct WorkerLease {
-    _held: Box<dyn Any + Send>,
-}
-
-impl WorkerLease {
-    /// A lease that is renewed until `held` is dropped.
-    pub(super) fn keeping(held: impl Any + Send) -> Self {
-        Self { _held: Box::new(held) }
-    }
-}
 
 /// The result of one command: its events, or why it was refused. A refused command changes nothing.
 pub type CommandResult = Result<Vec<Event>, Refusal>;
@@ -189,7 +168,7 @@ pub trait Store: Send {
         Ok(None)
     }
 
-    /// The registered workers whose lease ran out at least [`LEASE_GRACE`] ago as far as it is known. The first call after
+    /// The registered workers whose lease ran out at least [`LEASE_GRACE`](super::LEASE_GRACE) ago as far as it is known. The first call after
     /// that only notes it: a server that was down must not take all workers for dead. Empty for a backend without leases.
     fn workers_without_lease(&mut self) -> Result<Vec<WorkerId>, StoreError> {
         Ok(Vec::new())

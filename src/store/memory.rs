@@ -9,16 +9,14 @@ use std::thread;
 
 use chrono::{DateTime, Utc};
 
-use super::backend::{
-    CommandResult, LEASE_GRACE, LEASE_TERM, MIN_RETAINED_EVENTS, PruneReport, Store, TimedCommand, TransactionReport,
-    WorkerLease,
-};
+use super::backend::{CommandResult, MIN_RETAINED_EVENTS, PruneReport, Store, TimedCommand, TransactionReport};
 use super::error::StoreError;
 use super::log::{LogReader, LogWriter, save_hook_result};
 use super::notifier::{NotifyFn, Subscription};
 use super::reservation_lock::ReservationLock;
 use super::store_clock::StoreClock;
 use super::terminal_input::TerminalInputPipes;
+use super::worker_lease::{LEASE_GRACE, LEASE_TERM, WorkerLease};
 use crate::model::{
     Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, HookResult, Job,
     JobId, QueueId, QueueInfo, RemovalReason, Retention, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget,

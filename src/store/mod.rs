@@ -27,6 +27,7 @@
 //! it, or an environment that nothing refers to, is skipped while the file is locked.
 
 mod backend;
+mod copy_site;
 mod environment_files;
 mod error;
 pub mod job_folders;
@@ -50,15 +51,16 @@ mod sqlite;
 mod state_dir;
 mod store_clock;
 mod terminal_input;
-mod transfer;
 mod trust;
+mod worker_lease;
 mod worker_liveness;
 mod worker_origin;
 
 pub use backend::{
-    CommandResult, JobListPage, JobName, LEASE_GRACE, LEASE_TERM, ListPosition, MAX_OUTAGE, OutageEvent,
-    OutageListener, PruneReport, SiteOverview, Store, TimedCommand, TransactionReport, WorkerLease, WorkerMachines,
+    CommandResult, JobListPage, JobName, ListPosition, MAX_OUTAGE, OutageEvent, OutageListener, PruneReport,
+    SiteOverview, Store, TimedCommand, TransactionReport, WorkerMachines,
 };
+pub use copy_site::{CopyError, CopyReport, compare_sites, copy_site, refuse_workers};
 pub use environment_files::{EncodedEnvironment, EnvironmentFiles, SavedEnvironment};
 pub use error::StoreError;
 pub use liveness_watch::LivenessWatch;
@@ -75,7 +77,7 @@ pub use sqlite::SqliteStore;
 pub use state_dir::StateDir;
 pub use store_clock::StoreClock;
 pub use terminal_input::{TerminalInputError, TerminalInputPipes, TerminalInputReader, TerminalInputWriter};
-pub use transfer::{CopyError, CopyReport, compare_sites, copy_site, refuse_workers};
 pub use trust::{check_jobs_file, check_state_dir};
+pub use worker_lease::{LEASE_GRACE, LEASE_TERM, WorkerLease};
 pub use worker_liveness::{RegistrationLock, StartedRuns, WorkerLock};
 pub use worker_origin::WorkerOrigin;

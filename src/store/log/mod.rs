@@ -15,6 +15,7 @@
 //! `stream_index.rs`). The sizes of a run's terminal are in `7.sizes` (see `terminal_sizes.rs`), the result of its
 //! `on_finish` hook is in `7.hook`.
 
+mod callbacks;
 mod compact;
 mod deletion;
 mod files;
@@ -29,7 +30,6 @@ mod log_file;
 mod log_watch;
 mod lost_notes;
 mod notices;
-mod progress;
 mod reader;
 mod stored_output;
 mod stream_index;
@@ -38,6 +38,7 @@ mod terminal_sizes;
 mod watched_runs;
 mod writer;
 
+pub(super) use callbacks::{Fetch, FetchFn, LogProgress, ProgressFn};
 pub use compact::recover;
 pub use deletion::{delete_log, delete_output, log_sizes};
 pub(super) use deletion::{is_worth_deleting, small_logs};
@@ -49,7 +50,6 @@ pub use line_diff::{DiffLine, LineEquality, MAX_COMPARED_LINES, OutputDiff};
 pub use line_search::{LinePattern, LineSearch, OutputLine, is_plain};
 pub(super) use lost_notes::LostNotes;
 pub use notices::omission_notice;
-pub(super) use progress::{Fetch, FetchFn, LogProgress, ProgressFn};
 pub use reader::{LogChunk, LogReader};
 pub(super) use stored_output::{StoredOutput, StoredOutputs};
 pub use stream_index::OutputOrigin;

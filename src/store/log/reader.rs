@@ -5,12 +5,12 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::callbacks::{Fetch, FetchFn};
 use super::deletion::lock_shared;
 use super::files::{has_printed, head_path, index_path, sizes_path, tail_path};
 use super::index_reader::{IndexReader, OutputSpan};
 use super::log_file::LogFile;
 use super::notices::read_deletion_notice;
-use super::progress::{Fetch, FetchFn};
 use super::stored_output::{StoredOutput, StoredOutputs};
 use super::tail_segment::{DroppedLines, TailHeader};
 use super::watched_runs::WatchedRuns;

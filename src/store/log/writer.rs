@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
+use super::callbacks::{LogProgress, ProgressFn};
 use super::compact;
 use super::deletion::lock_shared;
 use super::files::{create, head_path, index_path, record_printed, sizes_path, tail_path};
 use super::index_writer::IndexWriter;
 use super::lost_notes::LostNotes;
-use super::progress::{LogProgress, ProgressFn};
 use super::stream_index::OutputOrigin;
 use super::tail_segment::TailHeader;
 use super::terminal_sizes::SizeWriter;

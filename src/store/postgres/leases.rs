@@ -12,10 +12,10 @@ use super::server_failure::unusable;
 use super::session::{AnswerLimit, ServerSession};
 use super::sql_text::number;
 use crate::model::WorkerId;
-use crate::store::backend::{LEASE_GRACE, LEASE_RENEWAL_INTERVAL, LEASE_TERM, WorkerLease};
 use crate::store::error::StoreError;
 use crate::store::notifier::NotifyFn;
 use crate::store::store_clock::StoreClock;
+use crate::store::worker_lease::{LEASE_GRACE, LEASE_RENEWAL_INTERVAL, LEASE_TERM, WorkerLease};
 
 /// How long to wait before renewing again after that has failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);

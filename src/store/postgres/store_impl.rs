@@ -18,7 +18,7 @@ use crate::model::{
 };
 use crate::store::backend::{
     JobListPage, JobName, ListPosition, OutageListener, PruneReport, SiteOverview, Store, TimedCommand,
-    TransactionReport, WorkerLease, WorkerMachines, require_scripts,
+    TransactionReport, WorkerMachines, require_scripts,
 };
 use crate::store::error::StoreError;
 use crate::store::job_folders::{RemoteArtifacts, list_artifacts};
@@ -28,6 +28,7 @@ use crate::store::reservation_lock::ReservationLock;
 use crate::store::site_export::SiteExport;
 use crate::store::store_clock::StoreClock;
 use crate::store::terminal_input::TerminalInputPipes;
+use crate::store::worker_lease::WorkerLease;
 
 /// How many jobs are read at once by what looks at all of some kind.
 const JOBS_AT_ONCE: usize = 5_000;
