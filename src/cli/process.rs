@@ -142,7 +142,7 @@ fn run_workers(
     loop {
         let mut worker =
             Worker::join(store, site.paths.clone(), Some(queues.to_vec()), WorkerOptions::default(), false)?;
-        signals.attach(worker.shutdown_handle(), worker.suspend_handle());
+        signals.attach(worker.interrupt_flag(), worker.shutdown_handle(), worker.suspend_handle());
         if let Some(parallel) = options.parallel {
             worker = worker.with_parallel(parallel)?;
         }

@@ -1,10 +1,12 @@
 //! Signal handling of commands that run jobs in the foreground.
 
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -52,8 +54,15 @@ impl SignalHandler {
         Ok(handler)
     }
 
-    /// Lets a worker act on the signals from now on, and on those that were received before.
-    pub(super) fn attach(&self, shut_down: impl Fn(Shutdown) + Send + 'static, suspend: impl Fn() + Send + 'static) {
+    /// Lets a worker act on the signals from now on, and on those that were received before. SIGINT sets `interrupted`.
+    pub(super) fn attach(
+        &self,
+        interrupted: Arc<AtomicBool>,
+        shut_down: impl Fn(Shutdown) + Send + 'static,
+        suspend: impl Fn() + Send + 'static,
+    ) {
+        // There is a handler already, so this can't fail.
+        let _ = flag::register(SIGINT, interrupted);
         let mut received = self.received();
         if received.first.is_some() {
             shut_down(Shutdown::Graceful);

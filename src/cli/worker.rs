@@ -148,7 +148,7 @@ fn join_and_run(
         notify_manager(shutdown_manager.as_ref().as_ref(), &format!("STOPPING=1\nSTATUS={status}"));
         shut_down(shutdown);
     };
-    signals.attach(shut_down, suspend);
+    signals.attach(worker.interrupt_flag(), shut_down, suspend);
     if *detached {
         report_joined();
     }

@@ -42,7 +42,7 @@ pub struct TreeUsage {
 }
 
 /// What was read from and written to disks, in bytes. The page cache is not counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskUsage {
     /// Read from disks.
     pub read: u64,

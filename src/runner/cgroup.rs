@@ -3,10 +3,8 @@
 //! Unlike its [`RunTag`], a process can't leave its cgroup: `su -` and `sudo -i` reset the environment and the limits, and
 //! `setsid` the session, but what they start stays in the cgroup. Where there is none, the tag finds the processes.
 //!
-//! Moving into a cgroup costs up to as much as starting a process where one run follows the other at once, and 10 to 45 ms
-//! after a pause, in which the kernel waits for all processors. So a worker whose runs end within a few milliseconds does
-//! without, until they take longer. A run whose limits its cgroup keeps always has one: its process enters it before
-//! its first instruction.
+//! The process of a run whose limits its cgroup keeps enters it before its first instruction. The others are moved into
+//! theirs when they have lasted for a while; see [`cgroup_entry`](super::cgroup_entry).
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -14,7 +12,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::cgroup_controllers::{Controllers, WORKERS, set_limits, write};
@@ -27,14 +25,14 @@ pub(super) struct Cgroups {
     folder: PathBuf,
     /// What they control.
     controllers: Controllers,
-    /// The recent average duration of a run.
-    average: Option<Duration>,
 }
 
 /// The cgroup of one run. Dropping it removes the cgroup unless background processes of the run are in it.
 #[derive(Debug)]
 pub(super) struct RunCgroup {
     folder: PathBuf,
+    /// What its processes used before they were moved into it.
+    used_before: Mutex<EarlierUsage>,
 }
 
 /// A cgroup that keeps limits of a run, for a process that has to be started in it.
@@ -55,10 +53,16 @@ pub(super) struct CgroupUsage {
     pub(super) io: Option<DiskUsage>,
 }
 
+/// What processes used before they were moved into a cgroup.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct EarlierUsage {
+    pub(super) user: Duration,
+    pub(super) system: Duration,
+    pub(super) io: DiskUsage,
+}
+
 /// The names of the cgroups of runs start with this.
 const PREFIX: &str = "setlist-run-";
-/// Runs that take less than this on average get no cgroup.
-const MIN_AVERAGE: Duration = Duration::from_millis(20);
 /// An empty cgroup that is older was left by a run that has ended.
 const MIN_AGE: Duration = Duration::from_secs(60);
 /// How deep cgroups are nested at most when they are searched.
@@ -79,7 +83,7 @@ impl Cgroups {
         }
         // A cgroup with processes is kept, and so is one in which a run of another worker is about to start.
         run_folders(&folder).filter(|earlier| is_older_than(earlier, MIN_AGE)).for_each(|earlier| remove(&earlier, 0));
-        Some(Self { folder, controllers: Controllers::default(), average: None })
+        Some(Self { folder, controllers: Controllers::default() })
     }
 
     /// A cgroup that keeps the limits of a run, as far as cgroups can here. `None` if it would keep none.
@@ -88,41 +92,37 @@ impl Cgroups {
         if keepable.is_empty() {
             return None;
         }
-        let cgroup = RunCgroup { folder: self.folder.join(folder_name(tag)) };
-        fs::create_dir(&cgroup.folder).ok()?;
+        let cgroup = RunCgroup::create_in(&self.folder, tag)?;
         let kept = set_limits(&cgroup.folder, &keepable);
         let processes = File::options().write(true).open(cgroup.folder.join("cgroup.procs")).ok()?;
         (!kept.is_empty()).then_some(LimitedCgroup { cgroup, kept, processes })
     }
-
-    /// Calls `spawn`, and returns what it returns, with the cgroup in which its child starts. This process enters the cgroup
-    /// meanwhile: if the child were moved afterwards, it could have forked before.
-    pub(super) fn spawn_in<T>(&self, tag: &RunTag, spawn: impl FnOnce() -> T) -> (T, Option<RunCgroup>) {
-        let cgroup = self.enter(tag);
-        let spawned = spawn();
-        // If this process can't return, the cgroup is not used: it must not be killed with it.
-        let cgroup = cgroup.filter(|_| move_this_process_out_to(&self.folder).is_ok());
-        (spawned, cgroup)
-    }
-
-    fn enter(&self, tag: &RunTag) -> Option<RunCgroup> {
-        if self.average.is_some_and(|average| average < MIN_AVERAGE) {
-            return None;
-        }
-        let cgroup = RunCgroup { folder: self.folder.join(folder_name(tag)) };
-        fs::create_dir(&cgroup.folder).ok()?;
-        // If it fails, dropping the cgroup removes it.
-        move_this_process_to(&cgroup.folder).ok()?;
-        Some(cgroup)
-    }
-
-    /// Takes the duration of a run that has ended into account.
-    pub(super) fn note_duration(&mut self, duration: Duration) {
-        self.average = Some(self.average.map_or(duration, |average| (average * 7 + duration) / 8));
-    }
 }
 
 impl RunCgroup {
+    /// An empty cgroup for a run of this process, which may have been moved itself, below that of the run that started it.
+    /// `None` if it can't be created.
+    pub(super) fn create(tag: &RunTag) -> Option<Self> {
+        Self::create_in(&base_folder()?, tag)
+    }
+
+    fn create_in(folder: &Path, tag: &RunTag) -> Option<Self> {
+        let cgroup = Self { folder: folder.join(folder_name(tag)), used_before: Mutex::default() };
+        fs::create_dir(&cgroup.folder).ok()?;
+        Some(cgroup)
+    }
+
+    /// Moves a process into it that has used so much by now.
+    pub(super) fn add(&self, pid: i32, used: &EarlierUsage) -> io::Result<()> {
+        self.used_before().add(used);
+        // From then on, the cgroup counts.
+        move_to(&self.folder, pid)
+    }
+
+    fn used_before(&self) -> MutexGuard<'_, EarlierUsage> {
+        self.used_before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The ids of the processes in it.
     pub(super) fn processes(&self) -> Vec<i32> {
         let mut pids = Vec::new();
@@ -143,18 +143,19 @@ impl RunCgroup {
 
     /// Whether a process is in it or, if it has ended and was not waited for, was.
     pub(super) fn has(&self, pid: i32) -> bool {
-        let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        let path = own.lines().find_map(|line| line.strip_prefix("0::"));
-        path.is_some_and(|path| Path::new(path).file_name() == self.folder.file_name())
+        path_of(pid).is_some_and(|path| path.file_name() == self.folder.file_name())
     }
 
-    /// What its processes have used so far.
+    /// What its processes have used so far. Where it counts, that includes what they used before they were in it.
     pub(super) fn usage(&self) -> CgroupUsage {
         let read = |name| fs::read_to_string(self.folder.join(name)).ok();
+        let before = self.used_before();
+        let cpu = read("cpu.stat").as_deref().and_then(parse_cpu);
+        let io = read("io.stat").as_deref().map(parse_io);
         CgroupUsage {
-            cpu: read("cpu.stat").as_deref().and_then(parse_cpu),
+            cpu: cpu.map(|(user, system)| (user.saturating_add(before.user), system.saturating_add(before.system))),
             peak_memory: read("memory.peak").and_then(|peak| peak.trim().parse().ok()),
-            io: read("io.stat").as_deref().map(parse_io),
+            io: io.map(|io| sum(io, before.io)),
         }
     }
 
@@ -162,6 +163,14 @@ impl RunCgroup {
     pub(super) fn kill(&self) {
         // Fails on kernels before 5.14; then the processes are killed one by one.
         let _ = fs::write(self.folder.join("cgroup.kill"), "1");
+    }
+}
+
+impl EarlierUsage {
+    fn add(&mut self, more: &Self) {
+        self.user = self.user.saturating_add(more.user);
+        self.system = self.system.saturating_add(more.system);
+        self.io = sum(self.io, more.io);
     }
 }
 
@@ -187,15 +196,28 @@ pub(super) fn find(tags: &[RunTag]) -> Vec<RunCgroup> {
 pub(super) fn leave_run() {
     let Some(folder) = own_folder().filter(|folder| is_run_folder(folder)) else { return };
     let outside = folder.ancestors().find(|folder| !is_run_folder(folder));
-    if let Some(outside) = outside {
-        let _ = move_this_process_out_to(outside);
+    if let Some((outside, own)) = outside.zip(i32::try_from(process::id()).ok()) {
+        let _ = move_out_to(outside, own);
     }
 }
 
-/// Moves this process from the cgroup of a run to the one above it, or to that of workers where the one above passes
+/// Whether a process is in the cgroup of this process.
+pub(super) fn is_beside_this_process(pid: i32) -> bool {
+    let own = i32::try_from(process::id()).ok().and_then(path_of);
+    own.is_some() && path_of(pid) == own
+}
+
+/// Moves a process out of the cgroup of a run, back to this process.
+pub(super) fn move_back(pid: i32) {
+    if let Some(folder) = base_folder() {
+        let _ = move_out_to(&folder, pid);
+    }
+}
+
+/// Moves a process from the cgroup of a run to the one above it, or to that of workers where the one above passes
 /// controllers on and can't have processes.
-fn move_this_process_out_to(folder: &Path) -> io::Result<()> {
-    move_this_process_to(&folder.join(WORKERS)).or_else(|_| move_this_process_to(folder))
+fn move_out_to(folder: &Path, pid: i32) -> io::Result<()> {
+    move_to(&folder.join(WORKERS), pid).or_else(|_| move_to(folder, pid))
 }
 
 /// Whether this process may create cgroups below that of this folder.
@@ -246,8 +268,12 @@ fn parse_io(text: &str) -> DiskUsage {
     DiskUsage { read: sum("rbytes="), written: sum("wbytes=") }
 }
 
-fn move_this_process_to(folder: &Path) -> io::Result<()> {
-    write(&folder.join("cgroup.procs"), &process::id().to_string())
+fn sum(one: DiskUsage, two: DiskUsage) -> DiskUsage {
+    DiskUsage { read: one.read.saturating_add(two.read), written: one.written.saturating_add(two.written) }
+}
+
+fn move_to(folder: &Path, pid: i32) -> io::Result<()> {
+    write(&folder.join("cgroup.procs"), &pid.to_string())
 }
 
 /// Where the hierarchy is mounted.
@@ -274,6 +300,12 @@ fn parse_mount(mountinfo: &str) -> Option<Mount> {
 /// The folder of this process's cgroup.
 fn own_folder() -> Option<PathBuf> {
     own_folder_in(&mount()?, &fs::read_to_string("/proc/self/cgroup").ok()?)
+}
+
+/// The cgroup of a process, from the root of the hierarchy.
+fn path_of(pid: i32) -> Option<PathBuf> {
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    cgroups.lines().find_map(|line| line.strip_prefix("0::")).map(PathBuf::from)
 }
 
 /// The same, from `/proc/self/cgroup`: `0::/user.slice/session-3.scope`. `None` if it is outside of the mount.
@@ -315,7 +347,7 @@ fn search(folder: &Path, depth: usize, names: &HashSet<String>, found: &mut Vec<
             search(&below, depth + 1, names, found);
         }
         if is_wanted {
-            found.push(RunCgroup { folder: below });
+            found.push(RunCgroup { folder: below, used_before: Mutex::default() });
         }
     }
 }
@@ -354,24 +386,22 @@ mod tests {
     }
 
     #[test]
-    fn only_writable_hierarchies_are_used_and_short_runs_get_no_cgroup() {
+    fn only_writable_hierarchies_are_used() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("setlist-run-left/setlist-run-nested")).unwrap();
         assert!(Cgroups::in_folder(folder.path().to_owned()).is_some());
         assert!(folder.path().join("setlist-run-left").exists(), "a run of another worker may be about to start in it");
         let left = File::open(folder.path().join("setlist-run-left")).unwrap();
         left.set_modified(std::time::SystemTime::now() - 2 * MIN_AGE).unwrap();
-        let mut cgroups = Cgroups::in_folder(folder.path().to_owned()).unwrap();
+        let cgroups = Cgroups::in_folder(folder.path().to_owned()).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "empty cgroups of earlier runs are removed");
         let tag = RunTag::new(&[("SETLIST_TAG", OsStr::new("site/boot/run-1"))]);
-        // A plain folder has no `cgroup.procs`, so the run starts without a cgroup, and none is left.
-        let (spawned, cgroup) = cgroups.spawn_in(&tag, || 7);
-        assert!(spawned == 7 && cgroup.is_none());
+        // A plain folder has no `cgroup.procs`, so no process can be moved there, and none is left.
+        let cgroup = RunCgroup::create_in(folder.path(), &tag).unwrap();
+        assert!(cgroup.add(1, &EarlierUsage::default()).is_err());
+        assert!(RunCgroup::create_in(folder.path(), &tag).is_none(), "it exists");
+        drop(cgroup);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        for _ in 0..20 {
-            cgroups.note_duration(Duration::from_millis(1));
-        }
-        assert!(cgroups.average.is_some_and(|average| average < MIN_AVERAGE));
         assert!(Cgroups::in_folder(folder.path().join("missing")).is_none());
         // Without controllers, a run with limits gets no cgroup for them.
         assert!(cgroups.limited(&tag, &Limits { memory: Some(1 << 30), ..Limits::default() }).is_none());
@@ -384,12 +414,21 @@ mod tests {
             .unwrap();
         fs::write(folder.path().join("io.stat"), "8:0 rbytes=4096 wbytes=1 rios=1 wios=0\n8:16 rbytes=1 wbytes=2\n")
             .unwrap();
-        let cgroup = RunCgroup { folder: folder.path().to_owned() };
-        let cpu = Some((Duration::from_millis(3), Duration::from_millis(2)));
-        let io = Some(DiskUsage { read: 4097, written: 3 });
-        assert_eq!(cgroup.usage(), CgroupUsage { cpu, peak_memory: None, io });
+        let cgroup_of = |folder| RunCgroup { folder, used_before: Mutex::default() };
+        let cgroup = cgroup_of(folder.path().to_owned());
+        let cpu = |user, system| Some((Duration::from_millis(user), Duration::from_millis(system)));
+        let io = |read, written| Some(DiskUsage { read, written });
+        assert_eq!(cgroup.usage(), CgroupUsage { cpu: cpu(3, 2), peak_memory: None, io: io(4097, 3) });
         fs::write(folder.path().join("memory.peak"), "1048576\n").unwrap();
         assert_eq!(cgroup.usage().peak_memory, Some(1 << 20));
-        assert_eq!(RunCgroup { folder: folder.path().join("none") }.usage(), CgroupUsage::default());
+        // Two processes were moved into it.
+        fs::write(folder.path().join("cgroup.procs"), "").unwrap();
+        for millis in [900, 50] {
+            let (user, io) = (Duration::from_millis(millis), DiskUsage { read: millis, written: 0 });
+            cgroup.add(1, &EarlierUsage { user, system: Duration::from_millis(1), io }).unwrap();
+        }
+        let usage = cgroup.usage();
+        assert_eq!((usage.cpu, usage.io, usage.peak_memory), (cpu(953, 4), io(5047, 3), Some(1 << 20)));
+        assert_eq!(cgroup_of(folder.path().join("none")).usage(), CgroupUsage::default());
     }
 }

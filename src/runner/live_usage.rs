@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::Pid;
 
-use super::process_table::{ProcessIdentity, ProcessInfo};
+use super::process_table::{ProcessIdentity, ProcessInfo, children_of};
 use super::run_tag::RunTag;
 use crate::model::LiveUsage;
 
@@ -34,9 +34,12 @@ struct EarlierLook {
 }
 
 /// The times and the memory of one process.
-struct ProcessUsage {
+pub(super) struct ProcessUsage {
     identity: ProcessIdentity,
-    cpu: Duration,
+    /// In user mode, with that of children that were waited for.
+    pub(super) user: Duration,
+    /// In the kernel, likewise.
+    pub(super) system: Duration,
     memory: u64,
 }
 
@@ -75,7 +78,7 @@ impl UsageMonitor {
                 continue;
             };
             usage.processes += 1;
-            usage.cpu += process.cpu;
+            usage.cpu += process.user + process.system;
             usage.memory = usage.memory.saturating_add(process.memory);
             next.extend(children_of(pid));
         }
@@ -92,17 +95,20 @@ impl UsageMonitor {
 }
 
 impl ProcessUsage {
-    fn read(pid: i32) -> Option<Self> {
+    pub(super) fn read(pid: i32) -> Option<Self> {
         Self::parse(Pid::from_raw(pid)?, &String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
     }
 
-    /// Parses `/proc/PID/stat`. The time includes that of children that were waited for.
+    /// Parses `/proc/PID/stat`.
     fn parse(pid: Pid, stat: &str) -> Option<Self> {
         let identity = ProcessInfo::parse_stat(pid, stat)?.identity();
         let fields: Vec<u64> = stat.rsplit_once(')')?.1.split_ascii_whitespace().map(parse_number).collect();
-        let ticks: u64 = fields.get(11..15)?.iter().sum();
-        let cpu = Duration::from_millis(ticks.saturating_mul(1000) / clock_ticks_per_second().max(1));
-        Some(Self { identity, cpu, memory: fields.get(21)?.saturating_mul(page_size() as u64) })
+        let time = |own: usize, children: usize| {
+            let ticks = fields.get(own)?.saturating_add(*fields.get(children)?);
+            Some(Duration::from_millis(ticks.saturating_mul(1000) / clock_ticks_per_second().max(1)))
+        };
+        let (user, system) = (time(11, 13)?, time(12, 14)?);
+        Some(Self { identity, user, system, memory: fields.get(21)?.saturating_mul(page_size() as u64) })
     }
 }
 
@@ -115,15 +121,6 @@ fn percent(cpu: Duration, passed: Duration) -> u32 {
     u32::try_from((cpu.as_millis() * 100 + millis / 2) / millis).unwrap_or(u32::MAX)
 }
 
-/// The children of a process, of each of its threads. None where the kernel doesn't list them.
-fn children_of(pid: i32) -> Vec<i32> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    lists
-        .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,7 +130,8 @@ mod tests {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194304 100 200 0 0 10 20 30 40 20 0 1 0 777 1000000 3 18446744073709551615";
         let pid = Pid::from_raw(7).unwrap();
         let usage = ProcessUsage::parse(pid, stat).unwrap();
-        assert_eq!(usage.cpu, Duration::from_millis(100 * 1000 / clock_ticks_per_second()));
+        let ticks = |count: u64| Duration::from_millis(count * 1000 / clock_ticks_per_second());
+        assert_eq!((usage.user, usage.system), (ticks(10 + 30), ticks(20 + 40)));
         assert_eq!(usage.memory, 3 * page_size() as u64);
         assert!(ProcessUsage::parse(pid, "7 (a").is_none() && ProcessUsage::parse(pid, "7 (a) S 1 7").is_none());
         assert_eq!(percent(Duration::from_millis(1500), Duration::from_secs(1)), 150);

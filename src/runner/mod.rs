@@ -9,6 +9,7 @@
 
 mod cgroup;
 mod cgroup_controllers;
+mod cgroup_entry;
 mod descriptor_limit;
 mod driver;
 mod env_file;

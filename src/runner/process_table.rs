@@ -1,7 +1,7 @@
 //! A snapshot of the processes of this machine and their parents. Empty where there is no `/proc`.
 
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::os::fd::OwnedFd;
 
@@ -132,6 +132,21 @@ impl ProcessTable {
 }
 
 impl ProcessInfo {
+    /// These processes and all their descendants, parents first, without those that have
+    /// [detached](super::detach_from_run). Unlike a table, it takes no longer the more other processes there are.
+    pub(super) fn read_trees(roots: impl IntoIterator<Item = i32>) -> Vec<Self> {
+        let (mut next, mut tree, mut visited) =
+            (roots.into_iter().collect::<VecDeque<_>>(), Vec::new(), HashSet::new());
+        while let Some(pid) = next.pop_front() {
+            let process = Pid::from_raw(pid).and_then(Self::read).filter(|process| !process.is_detached());
+            if let Some(process) = process.filter(|process| visited.insert(process.identity)) {
+                next.extend(children_of(pid));
+                tree.push(process);
+            }
+        }
+        tree
+    }
+
     /// None if the process is gone or a zombie.
     pub(super) fn read(pid: Pid) -> Option<Self> {
         let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
@@ -171,7 +186,7 @@ impl ProcessInfo {
         }
     }
 
-    fn is_detached(&self) -> bool {
+    pub(super) fn is_detached(&self) -> bool {
         self.lock_limit().is_some_and(run_tag::is_detached)
     }
 
@@ -191,6 +206,10 @@ impl ProcessInfo {
 }
 
 impl ProcessIdentity {
+    pub(super) fn pid(self) -> i32 {
+        self.pid.as_raw_pid()
+    }
+
     /// A descriptor that becomes readable when the process ends; none if it has ended.
     #[cfg(target_os = "linux")]
     pub(super) fn open_pidfd(self) -> Option<OwnedFd> {
@@ -224,4 +243,13 @@ impl ProcessIdentity {
     pub(super) fn can_be_signalled(self) -> bool {
         test_kill_process(self.pid) != Err(rustix::io::Errno::PERM)
     }
+}
+
+/// The children of a process, of each of its threads. None where the kernel doesn't list them.
+pub(super) fn children_of(pid: i32) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }

@@ -12,6 +12,7 @@ use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use super::cgroup::{Cgroups, LimitedCgroup};
+use super::cgroup_entry;
 use super::error_tail::ErrorTail;
 use super::failure_cause::{Evidence, signal_name, stop_cause};
 use super::invocation::ScriptFile;
@@ -20,7 +21,7 @@ use super::limits::{ChildLimits, unkept_limits};
 use super::oom_evidence::find_oom_kill;
 use super::pipe::{InPipe, OutPipe};
 use super::process_table::ProcessTable;
-use super::process_tree::ProcessTree;
+use super::process_tree::{ProcessTree, TreeCgroup};
 use super::program_cache::ProgramCache;
 use super::pty::Pty;
 use super::secret_masker::SecretMasker;
@@ -172,17 +173,11 @@ pub(super) fn start(
     let limited = cgroups.zip(launch.tag.as_ref()).and_then(|(cgroups, tag)| cgroups.limited(tag, wanted));
     let by_cgroup = limited.as_ref().map(|limited| limited.kept).unwrap_or_default();
     let limits = ChildLimits::new(launch.environment.as_deref(), *original_open_files, &wanted.without(&by_cgroup));
-    let (spawned, cgroup) = match (limited, cgroups.zip(launch.tag.as_ref())) {
-        (Some(LimitedCgroup { cgroup, processes, .. }), _) => {
-            let limits = limits.in_cgroup(processes);
-            (spawn(&launch, options, program_cache, limits, is_subreaper), Some(cgroup))
-        }
-        (None, Some((cgroups, tag))) => {
-            cgroups.spawn_in(tag, || spawn(&launch, options, program_cache, limits, is_subreaper))
-        }
-        (None, None) => (spawn(&launch, options, program_cache, limits, is_subreaper), None),
+    let (limits, cgroup) = match limited {
+        Some(LimitedCgroup { cgroup, processes, .. }) => (limits.in_cgroup(processes), Some(cgroup)),
+        None => (limits, None),
     };
-    let spawned = match spawned {
+    let spawned = match spawn(&launch, options, program_cache, limits, is_subreaper) {
         Ok(spawned) => spawned,
         Err(SpawnError::Failed(failure)) => {
             return Err(StartError::Failed(Box::new(FailedLaunch { callbacks, failure, masker })));
@@ -201,6 +196,11 @@ pub(super) fn start(
         _ if wanted.is_empty() => Vec::new(),
         None if !by_cgroup.is_empty() => vec![format!("{by_cgroup}: its cgroup can't be used")],
         _ => unkept_limits(wanted, &by_cgroup),
+    };
+    let cgroup = match cgroup {
+        Some(cgroup) => TreeCgroup::In(Arc::new(cgroup)),
+        None if cgroups.is_some() => TreeCgroup::EnterAt(started + cgroup_entry::min_duration()),
+        None => TreeCgroup::None,
     };
     let exit_policy = ExitPolicy::of(spawned.script);
     let text = spawned.script.exec.stdin.as_deref().unwrap_or_default();
@@ -323,6 +323,16 @@ impl RunProcess {
         }
     }
 
+    /// The root process and its descendants.
+    pub(super) fn tree_mut(&mut self) -> &mut ProcessTree {
+        &mut self.tree
+    }
+
+    /// When the run is due to [enter](ProcessTree::enter_cgroup) a cgroup.
+    pub(super) fn cgroup_entry_due(&self) -> Option<Instant> {
+        self.tree.entry_due()
+    }
+
     /// The id of the root process.
     pub(super) fn pid(&self) -> Pid {
         self.pid
@@ -340,11 +350,6 @@ impl RunProcess {
         if let Some(stall) = &mut self.stall {
             stall.add_suspended(suspended);
         }
-    }
-
-    /// How long it has been running.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
     }
 
     /// Whether it is being stopped.
@@ -489,7 +494,7 @@ impl RunProcess {
     }
 
     /// Why the run did not succeed, as far as there is evidence.
-    fn cause(&self, outcome: &Outcome, exit: Option<Exit>, usage: Option<&Usage>) -> Option<Cause> {
+    fn cause(&mut self, outcome: &Outcome, exit: Option<Exit>, usage: Option<&Usage>) -> Option<Cause> {
         let (Outcome::Failed(failure), Call::Script(script)) = (outcome, &self.launch.definition.call) else {
             return (*outcome == Outcome::Cancelled).then(|| stop_cause(exit));
         };

@@ -14,6 +14,7 @@ use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
 use super::cgroup::Cgroups;
+use super::cgroup_entry::CgroupEntry;
 use super::descriptor_limit::DescriptorLimit;
 use super::exit_check_throttle::ExitCheckThrottle;
 use super::invocation::not_started;
@@ -36,6 +37,7 @@ pub(super) struct Supervisor {
     is_subreaper: bool,
     /// None where this process may not create cgroups.
     cgroups: Option<Cgroups>,
+    cgroup_entry: CgroupEntry,
     program_cache: ProgramCache,
     usage_meter: UsageMeter,
     pub(super) descriptor_limit: Arc<DescriptorLimit>,
@@ -110,6 +112,7 @@ impl Supervisor {
             lingering_pipes,
             is_subreaper,
             cgroups,
+            cgroup_entry: CgroupEntry::default(),
             program_cache,
             usage_meter: UsageMeter::default(),
             descriptor_limit,
@@ -224,6 +227,19 @@ impl Supervisor {
         if needs_reap || self.exit_check_throttle.is_due(Instant::now()) {
             self.reap_runs();
         }
+        self.enter_cgroups();
+    }
+
+    /// Starts to move the runs into cgroups that have lasted long enough.
+    fn enter_cgroups(&mut self) {
+        let now = Instant::now();
+        let is_due = |process: &RunProcess| process.cgroup_entry_due().is_some_and(|due| due <= now);
+        if self.processes.iter().any(is_due) {
+            let leaders = Arc::new(self.processes.iter().map(|process| process.pid().as_raw_pid()).collect());
+            for process in self.processes.iter_mut().filter(|process| is_due(process)) {
+                process.tree_mut().enter_cgroup(&mut self.cgroup_entry, &leaders);
+            }
+        }
     }
 
     /// Waits for descriptors and returns those that are ready. Output is left out during a pause of the throttle.
@@ -246,7 +262,8 @@ impl Supervisor {
         for (at, pipe) in self.lingering_pipes.iter().enumerate() {
             add(PollTarget::LingeringPipe(at), pipe.fd(), PollFlags::IN);
         }
-        let deadline = self.processes.iter().filter_map(RunProcess::deadline).min();
+        let entries = self.processes.iter().filter_map(RunProcess::cgroup_entry_due);
+        let deadline = self.processes.iter().filter_map(RunProcess::deadline).chain(entries).min();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = left.into_iter().chain(at_most).chain(pause).chain(reap_pause).min().map(timespec);
         match poll(&mut fds, timeout.as_ref()) {
@@ -328,9 +345,6 @@ impl Supervisor {
 
     fn finish(&mut self, at: usize, ended: io::Result<Ended>) {
         let process = self.processes.swap_remove(at);
-        if let Some(cgroups) = &mut self.cgroups {
-            cgroups.note_duration(process.elapsed());
-        }
         let lingering_pipes = process.finish(ended, &mut self.buffer);
         // Most of them turn out to be closed at the next poll.
         self.lingering_pipes.extend(lingering_pipes);

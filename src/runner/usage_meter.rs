@@ -33,18 +33,24 @@ pub(super) struct UsageMeter {
 }
 
 impl Ended {
-    /// Takes into account what the cgroup of the run has counted.
+    /// Takes into account what the cgroup of the run has counted. Neither is more than what was used: this is without
+    /// processes that no parent has waited for, and a cgroup that was entered late may miss what was used before.
     pub(super) fn add_usage_of(&mut self, cgroup: &CgroupUsage) {
         let Some(usage) = &mut self.usage else { return };
         if let Some((user, system)) = cgroup.cpu {
-            (usage.user, usage.system) = (user, system);
+            // Together: what is more of the one may be less of the other.
+            if user.saturating_add(system) > usage.cpu() {
+                (usage.user, usage.system) = (user, system);
+            }
             usage.tree.has_cpu = true;
         }
         if let Some(io) = cgroup.io {
-            usage.io = Some(io);
+            let own = usage.io.unwrap_or_default();
+            usage.io = Some(DiskUsage { read: io.read.max(own.read), written: io.written.max(own.written) });
             usage.tree.has_io = true;
         }
-        usage.tree.peak_memory = cgroup.peak_memory;
+        let largest = if usage.is_peak_bound { 0 } else { usage.peak_memory };
+        usage.tree.peak_memory = cgroup.peak_memory.map(|peak| peak.max(largest));
     }
 }
 
@@ -96,8 +102,9 @@ fn parse_peak(status: &str) -> Option<u64> {
     Some(kibibytes.saturating_mul(1024))
 }
 
-/// What a process that has ended, and the descendants that were waited for, read from and wrote to disks.
-fn read_io(pid: u32) -> Option<DiskUsage> {
+/// What a process, and its descendants that were waited for, read from and wrote to disks. Known until the process has been
+/// waited for itself.
+pub(super) fn read_io(pid: u32) -> Option<DiskUsage> {
     parse_io(&fs::read_to_string(format!("/proc/{pid}/io")).ok()?)
 }
 
@@ -121,6 +128,34 @@ mod tests {
                     cancelled_write_bytes: 8192\n";
         assert_eq!(parse_io(text), Some(DiskUsage { read: 4096, written: 4096 }));
         assert_eq!(parse_io("read_bytes: x\nwrite_bytes: 1\n"), None);
+    }
+
+    #[test]
+    fn what_a_cgroup_has_counted_only_adds_to_what_was_waited_for() {
+        let millis = Duration::from_millis;
+        let usage = Usage {
+            user: millis(900),
+            system: millis(100),
+            peak_memory: 5 << 20,
+            is_peak_bound: false,
+            io: Some(DiskUsage { read: 1, written: 20 }),
+            tree: TreeUsage::default(),
+        };
+        let with = |cpu, is_peak_bound| {
+            let mut ended = Ended { exit: Exit::Code(0), usage: Some(Usage { is_peak_bound, ..usage }) };
+            let io = Some(DiskUsage { read: 10, written: 2 });
+            ended.add_usage_of(&CgroupUsage { cpu: Some(cpu), peak_memory: Some(1 << 20), io });
+            ended.usage.unwrap()
+        };
+        // It was entered late, and misses a moment.
+        let late = with((millis(880), millis(110)), false);
+        assert_eq!((late.user, late.system), (millis(900), millis(100)));
+        assert_eq!(late.io, Some(DiskUsage { read: 10, written: 20 }));
+        assert_eq!(late.tree, TreeUsage { has_cpu: true, has_io: true, peak_memory: Some(5 << 20) });
+        // A process in the background used more.
+        let background = with((millis(2000), millis(90)), true);
+        assert_eq!((background.user, background.system), (millis(2000), millis(90)));
+        assert_eq!(background.tree.peak_memory, Some(1 << 20), "the other peak is that of the worker");
     }
 
     #[test]

@@ -5,8 +5,6 @@
 //! removed, the cursor stays where it is and selects the neighbour. The focused list keeps the row of the cursor in
 //! place while rows come and go above it.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use ratatui::layout::Size;
 
@@ -15,6 +13,7 @@ use crate::model::{Job, JobId, Outcome, Phase, Query, QueryError, QueueId, Queue
 use super::job_filter::{JobFilter, ListRows};
 use super::layout::{Focus, PHASES, layout, phase_index, shared_area};
 use super::list_room::{HeldCursor, ListRoom, row_width};
+use super::marks::Marks;
 use super::sort_order::SortOrder;
 
 /// Cursor, scroll positions, marks and filter of the lists of one queue, or of all queues.
@@ -34,7 +33,7 @@ pub struct JobLists {
     list_before_filter: Option<Phase>,
     /// Whether the cursor is still to move to the first match of a new filter.
     awaits_match: bool,
-    marks: BTreeSet<JobId>,
+    marks: Marks,
     /// Whether the cursor follows the newest job, until the user moves it.
     follows_newest: bool,
     /// The room of each list.
@@ -97,7 +96,7 @@ impl JobLists {
             filter: None,
             list_before_filter: None,
             awaits_match: false,
-            marks: BTreeSet::new(),
+            marks: Marks::default(),
             follows_newest: true,
             room: ListRoom::default(),
             size: Size::ZERO,
@@ -228,24 +227,13 @@ impl JobLists {
     }
 
     /// The marked jobs.
-    pub fn marks(&self) -> &BTreeSet<JobId> {
+    pub fn marks(&self) -> &Marks {
         &self.marks
     }
 
-    /// Marks or unmarks jobs.
-    pub fn set_marks(&mut self, jobs: impl IntoIterator<Item = JobId>, marked: bool) {
-        for job in jobs {
-            if marked {
-                self.marks.insert(job);
-            } else {
-                self.marks.remove(&job);
-            }
-        }
-    }
-
-    /// Unmarks all jobs.
-    pub fn clear_marks(&mut self) {
-        self.marks.clear();
+    /// The marked jobs, to change them.
+    pub fn marks_mut(&mut self) -> &mut Marks {
+        &mut self.marks
     }
 
     /// The rows of a list.

@@ -170,7 +170,7 @@ impl Screen {
             let rows = self.lists.rows(record, focus.list);
             (rows.iter().position(|id| id == job.id), rows.len())
         });
-        let marked = if self.lists.marks().contains(&job.id) { ", marked" } else { "" };
+        let marked = if self.lists.marks().contains(job.id) { ", marked" } else { "" };
         let state = self.site.read(|site| state_text(&job, site));
         let of = row.map(|row| format!(" {} of {count}", row + 1)).unwrap_or_default();
         let title = job.display_title();

@@ -32,6 +32,7 @@ pub mod list_room;
 mod loading;
 pub mod log_search;
 mod log_search_thread;
+pub mod marks;
 pub mod message;
 pub mod mouse;
 mod mouse_input;

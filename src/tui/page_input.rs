@@ -109,7 +109,7 @@ impl Screen {
                         if !self.go_to_job(job, now) {
                             return Vec::new();
                         }
-                        self.lists.clear_marks();
+                        self.lists.marks_mut().clear();
                     }
                     // The editor opens the file in any case.
                     None if is_on_job && action != Action::Edit => {

@@ -369,7 +369,10 @@ impl Screen {
 
     fn replace_lists(&mut self, mut lists: JobLists) {
         // Hidden lists don't follow events.
-        self.site.read(|site_state| lists.refilter(site_state));
+        self.site.read(|site_state| {
+            lists.refilter(site_state);
+            lists.marks_mut().refresh(site_state);
+        });
         lists.reset_room();
         let before = std::mem::replace(&mut self.lists, lists);
         let key = if before.shows_all_queues() { None } else { Some(self.queue.id().clone()) };

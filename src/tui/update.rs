@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::Size;
 
-use crate::model::{Command, Event, EventRecord, JobId, Phase, QueueMode};
+use crate::model::{Command, Event, EventRecord, Job, JobId, Phase, QueueMode};
 
 use super::action::{Action, Group};
 use super::action_menu::MenuResponse;
@@ -41,7 +41,10 @@ impl Screen {
             Message::Events(events) => effects.extend(self.apply_events(&events, now)),
             Message::SiteLoaded(site_state) => {
                 self.site.replace_state(*site_state);
-                self.with_lists(|lists, _, site_state| lists.refilter(site_state));
+                self.with_lists(|lists, _, site_state| {
+                    lists.refilter(site_state);
+                    lists.marks_mut().refresh(site_state);
+                });
                 self.recount();
                 if let Some(Dialog::Page(page)) = &mut self.dialog {
                     page.invalidate();
@@ -235,6 +238,7 @@ impl Screen {
             }
         });
         site.apply_records(std::slice::from_ref(record));
+        let phase = site.read(|site_state| site_state.job(id).map(Job::phase));
         site.read(|site_state| {
             let Some(job) = site_state.job(id) else { return };
             if let Some(filter) = &mut filter {
@@ -247,6 +251,7 @@ impl Screen {
                 page.observe(job);
             }
         });
+        self.lists.marks_mut().note_change(id, phase);
     }
 
     fn recount(&mut self) {
@@ -266,10 +271,10 @@ impl Screen {
         let response =
             self.site.read(|site_state| reply_text::reply_text(reply, site_state, &self.settings.keymap, now));
         if matches!(reply.intent, Intent::Marked(_)) && response.severity == Severity::Info {
-            self.lists.clear_marks();
+            self.lists.marks_mut().clear();
         }
         if let Some(jobs) = response.removed {
-            self.lists.set_marks(jobs.iter().copied(), false);
+            self.lists.marks_mut().unmark(jobs.iter().copied());
             let until = now + UNDO_TIME;
             self.undo.push(UndoEntry { jobs, until });
             self.status_line.show_until(response.severity, response.text, until);

@@ -1,5 +1,7 @@
 //! The messages that other threads send to a worker.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 
 use chrono::{DateTime, Utc};
@@ -49,6 +51,8 @@ pub(super) struct MessageSender {
     /// The channel alone, for callers on the worker's own thread.
     pub(super) channel: Sender<WorkerMessage>,
     pub(super) waker: Waker,
+    /// This process has received SIGINT. Set by the handler, before the message can arrive.
+    pub(super) interrupted: Arc<AtomicBool>,
 }
 
 impl MessageSender {

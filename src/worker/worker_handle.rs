@@ -50,6 +50,11 @@ impl Worker {
         move |shutdown| sender.send(WorkerMessage::Shutdown(shutdown))
     }
 
+    /// Set it in the handler of SIGINT: a job that was just being started got the signal too, and counts as interrupted.
+    pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
+        self.event_loop.sender().interrupted
+    }
+
     /// A function that suspends the process and its running jobs as soon as no other worker waits for it.
     pub fn suspend_handle(&self) -> impl Fn() + Send + 'static {
         let sender = self.event_loop.sender();

@@ -1,6 +1,7 @@
 //! Stopping a job, or the death of its worker, ends all processes of the job, in whatever session they are, and no others.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -30,7 +31,13 @@ fn site_with(jobs: &str) -> TempSite {
 
 /// Starts a worker in the foreground and waits until it has joined.
 fn worker(site: &TempSite) -> Child {
+    worker_with(site, &[])
+}
+
+/// The same, with these variables.
+fn worker_with(site: &TempSite, variables: &[(&str, &str)]) -> Child {
     let mut worker = site.command(&["worker"]);
+    worker.envs(variables.iter().copied());
     worker.stdout(Stdio::null()).stderr(Stdio::null());
     let worker = worker.spawn().unwrap();
     let signs = || fs::read_dir(site.join(".setlist/workers")).into_iter().flatten();
@@ -268,8 +275,10 @@ fn has_cgroups() -> bool {
     probe.is_some_and(|probe| fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).is_ok())
 }
 
-/// Starts a process that has no variable, session, limit or parent of its job, like what `su -` leaves in the background.
+/// Waits until the run is in its cgroup, and starts a process that has no variable, session, limit or parent of its job,
+/// like what `su -` leaves in the background.
 const SHED: &str = r#"
+until grep -q /setlist-run- /proc/$$/cgroup; do sleep 0.01; done
 (env -i PATH="$PATH" setsid prlimit --locks=unlimited:unlimited sh -c 'echo $$ > shed.new; mv shed.new shed; exec sleep 300' &)
 until [ -s shed ]; do sleep 0.01; done
 "#;
@@ -283,7 +292,7 @@ fn a_process_that_has_shed_all_marks_is_stopped_by_its_cgroup() {
     for kills_worker in [false, true] {
         let site = site_with("      - {id: one, run: sh shed.sh; sleep 300}\n      - {id: two, run: 'true'}\n");
         site.write("shed.sh", SHED);
-        let mut worker = worker(&site);
+        let mut worker = worker_with(&site, &[("SETLIST_CGROUP_AFTER", "50")]);
         site.ok(&["retry", "q/one"]);
         let shed = wait_for("the process", || Some(site.read("shed")).filter(|pid| !pid.is_empty()));
         if kills_worker {
@@ -299,4 +308,58 @@ fn a_process_that_has_shed_all_marks_is_stopped_by_its_cgroup() {
         }
         assert_gone(&[pid(&shed)]);
     }
+}
+
+#[test]
+fn a_worker_that_dies_while_it_moves_a_run_into_its_cgroup_leaves_no_process() {
+    if !has_cgroups() {
+        eprintln!("SKIPPED: this user may not create cgroups (version 2) here");
+        return;
+    }
+    for visit in 1..=3 {
+        let site = site_with("      - {id: one, run: sh spread.sh one; sleep 300}\n      - {id: two, run: 'true'}\n");
+        let crash = format!("entering:{visit}");
+        let mut worker = worker_with(&site, &[("SETLIST_CGROUP_AFTER", "50"), ("SETLIST_CRASH", &crash)]);
+        site.ok(&["retry", "q/one"]);
+        let one = started(&site, "one");
+        assert_eq!(worker.wait().unwrap().signal(), Some(9));
+        site.ok(&["retry", "q/two"]);
+        site.ok(&["wait", "q/two"]);
+        assert_eq!(site.job("q/one")["outcome"], json!("interrupted"));
+        assert_gone(&one);
+    }
+}
+
+/// Starts processes, the later ones in new sessions and orphaned, until it is in the cgroup of the run itself.
+const FORKING: &str = r#"
+: > forked
+until grep -q /setlist-run- /proc/$$/cgroup; do
+    sleep 300 & echo $! >> forked
+    (setsid sh -c 'echo $$ >> forked; exec sleep 300' &)
+done
+touch up
+exec sleep 300
+"#;
+
+#[test]
+fn what_a_run_forks_while_it_is_moved_into_its_cgroup_is_moved_too() {
+    if !has_cgroups() {
+        eprintln!("SKIPPED: this user may not create cgroups (version 2) here");
+        return;
+    }
+    let site = site_with("      - {id: one, run: sh forking.sh}\n");
+    site.write("forking.sh", FORKING);
+    let mut worker = worker_with(&site, &[("SETLIST_CGROUP_AFTER", "50")]);
+    site.ok(&["retry", "q/one"]);
+    wait_for("the cgroup", || site.join("up").exists().then_some(()));
+    let forked: Vec<Pid> = site.read("forked").lines().map(pid).collect();
+    for pid in &forked {
+        let is_in = || fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap().contains("/setlist-run-");
+        wait_for("each process to be moved", || is_in().then_some(()));
+    }
+    site.ok(&["cancel", "--kill", "q/one"]);
+    site.wait_until("q/one", |job| job["outcome"] == json!("cancelled"));
+    assert_gone(&forked);
+    kill_process(Pid::from_child(&worker), Signal::TERM).unwrap();
+    worker.wait().unwrap();
 }

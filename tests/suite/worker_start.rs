@@ -52,6 +52,32 @@ fn an_interrupt_while_a_worker_joins_is_handled() {
     }
 }
 
+/// Ctrl-C signals the process group of the worker, in which each process of a job is for a moment.
+#[test]
+fn a_job_that_ctrl_c_ends_while_it_starts_is_interrupted() {
+    if !has_crash_points() {
+        return;
+    }
+    let site = TempSite::with("queues: {q: [{id: a, run: 'echo $$ > job; exec sleep 300'}]}\n");
+    let mut command = site.command(&["process", "q"]);
+    command.env("SETLIST_STOP", "started").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let process = command.spawn().unwrap();
+    wait_until_stopped(process.id());
+    let job = wait_for("the job", || site.read("job").trim().parse().ok());
+    let job = Pid::from_raw(job).unwrap();
+    kill_process(job, Signal::INT).unwrap();
+    wait_for("its end", || {
+        let stat = fs::read_to_string(format!("/proc/{job}/stat")).unwrap();
+        stat.contains(") Z ").then_some(())
+    });
+    let worker = Pid::from_child(&process);
+    kill_process(worker, Signal::INT).unwrap();
+    kill_process(worker, Signal::CONT).unwrap();
+    let output = CommandOutput::from_output(&process.wait_with_output().unwrap());
+    assert_eq!(output.code, Some(130), "{output:?}");
+    assert_eq!(site.job("q/a")["outcome"], json!("interrupted"), "{output:?}");
+}
+
 #[test]
 fn a_process_that_can_not_be_set_up_changes_nothing() {
     if !has_crash_points() {

@@ -90,7 +90,7 @@ impl Screen {
         } else if focus.output || focus.zoom || focus.details {
             self.lists.focus_list(focus.list);
         } else if !self.lists.marks().is_empty() {
-            self.lists.clear_marks();
+            self.lists.marks_mut().clear();
         } else if !self.lists.filter_text().is_empty() {
             self.with_lists(|lists, _, site_state| lists.clear_filter(site_state));
         } else if self.lists.shows_all_queues() {
@@ -179,9 +179,11 @@ impl Screen {
 
     /// Marks or unmarks the selected job, and moves to the next one.
     fn mark(&mut self) -> Result<(), String> {
-        let job = self.require_selected()?.id;
-        let marked = self.lists.marks().contains(&job);
-        self.lists.set_marks([job], !marked);
+        let job = self.require_selected()?;
+        match self.lists.marks().contains(job.id) {
+            true => self.lists.marks_mut().unmark([job.id]),
+            false => self.lists.marks_mut().mark(job.phase(), [job.id]),
+        }
         self.move_cursor(Action::Down);
         Ok(())
     }
@@ -193,8 +195,10 @@ impl Screen {
         if shown.is_empty() {
             return Err(format!("Nothing to mark: no {} jobs are shown.", phase.as_str()));
         }
-        let all = shown.iter().all(|job| self.lists.marks().contains(job));
-        self.lists.set_marks(shown, !all);
+        match self.lists.marks().contains_all(phase, &shown) {
+            true => self.lists.marks_mut().unmark(shown),
+            false => self.lists.marks_mut().mark(phase, shown),
+        }
         Ok(())
     }
 

@@ -21,7 +21,7 @@ impl Screen {
     pub(super) fn targets(&self) -> Result<ActionTargets, String> {
         let marks = self.lists.marks();
         let marked: Vec<JobId> =
-            self.site.read(|site_state| marks.iter().filter(|id| site_state.job(**id).is_some()).copied().collect());
+            self.site.read(|site_state| marks.iter().filter(|id| site_state.job(*id).is_some()).collect());
         // The tiles don't show marks.
         if marked.is_empty() || self.tiles.is_some() {
             return Ok(ActionTargets { jobs: vec![self.require_selected()?], are_marked: false, hidden: 0 });

@@ -92,7 +92,7 @@ impl ListView<'_> {
                 usage: job.current_run().map(|run| self.usages.of(run, self.subscriptions)),
                 progress: job.current_run().map(|run| self.subscriptions.progress(run)).unwrap_or_default(),
                 cursor,
-                is_marked: self.lists.marks().contains(&job.id),
+                is_marked: self.lists.marks().contains(job.id),
             };
             job_row::draw(&row, &columns, settings, line, buffer, now);
         }
@@ -133,7 +133,7 @@ impl ListView<'_> {
         if !filter.is_empty() {
             painter.left(&format!(" {} {}", symbols.dot, describe_filter(&filter, Some(shown))), theme.warning);
         }
-        let marked = self.count_marked(phase);
+        let marked = self.lists.marks().count(phase);
         if marked > 0 {
             painter.left(&format!(" {} {} marked", symbols.dot, text::count(marked)), theme.warning);
         }
@@ -178,12 +178,6 @@ impl ListView<'_> {
         } else {
             self.queue.jobs_in(phase).len()
         }
-    }
-
-    /// The number of marked jobs in a list.
-    fn count_marked(&self, phase: Phase) -> usize {
-        let jobs = self.lists.marks().iter().filter_map(|id| self.idle.site.job(*id));
-        jobs.filter(|job| job.phase() == phase).count()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Waiting for messages, and what each of them changes.
 
 use std::mem;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -119,7 +120,10 @@ impl EventLoop {
     }
 
     fn queue_run_end(&mut self, job: JobId, run: RunId, mut report: RunReport) {
-        if self.shutdown.is_some() && report.outcome == Outcome::Cancelled {
+        let is_shutting_down = self.shutdown.is_some() || self.sender.interrupted.load(Ordering::Relaxed);
+        // A new process is in the process group of the worker for a moment, to which a terminal sends SIGINT on Ctrl-C.
+        let is_interrupted = report.exit == Some(Exit::Signal(Signal::INT.as_raw()));
+        if is_shutting_down && (report.outcome == Outcome::Cancelled || is_interrupted) {
             // The worker stopped the run because it shuts down, not because anyone cancelled the job.
             report.outcome = Outcome::Interrupted;
             report.cause = Some(Box::new(Cause::new(CauseKind::WorkerStopped, "")));

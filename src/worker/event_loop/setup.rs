@@ -40,7 +40,7 @@ impl WorkerSetup {
         }
         let runner = Runner::subreaper().map_err(WorkerError::Setup)?;
         let (channel, messages) = channel();
-        let sender = MessageSender { channel, waker: runner.waker() };
+        let sender = MessageSender { channel, waker: runner.waker(), interrupted: Arc::default() };
         let peer_sender = sender.clone();
         let lease_sender = sender.clone();
         // It has to look whether it is still registered.

@@ -212,20 +212,28 @@ fn a_limit_that_can_not_grow_is_a_warning_of_check() {
     assert!(!stderr.contains("q/b"), "{stderr}");
 }
 
+/// Its time counts for no process, because none waits for the busy one, which is busy before the run is in its cgroup.
+const BUSY: &str = "rm -f busy entered
+(setsid sh -c 'echo $$ > busy; i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done
+    until [ -e entered ]; do sleep 0.02; done' &)
+. ./enter.sh
+until grep -q /setlist-run- /proc/$(cat busy 2> /dev/null)/cgroup 2> /dev/null; do sleep 0.02; done
+: > entered
+while kill -0 $(cat busy) 2> /dev/null; do sleep 0.02; done
+grep ^0:: /proc/self/cgroup
+";
+
 #[test]
 fn the_cgroup_of_a_run_tells_what_all_its_processes_used_and_is_removed() {
     let Some(folder) = writable_cgroup() else {
         eprintln!("SKIPPED: this user may not create cgroups (version 2) here");
         return;
     };
-    // No process waits for the busy one, so its time counts for none.
     let site = TempSite::with(
-        "queues:\n  q:\n    - {id: a, run: sh busy.sh}\n    - {id: killed, run: 'grep ^0:: /proc/self/cgroup > own; exec sleep 1000'}\n",
+        "queues:\n  q:\n    - {id: a, run: sh busy.sh}\n    - {id: killed, run: '. ./enter.sh; grep ^0:: /proc/self/cgroup > own; exec sleep 1000'}\n",
     );
-    site.write(
-        "busy.sh",
-        "grep ^0:: /proc/self/cgroup\n(setsid sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done; : > done' &)\nuntil [ -e done ]; do sleep 0.02; done\n",
-    );
+    site.write("enter.sh", "until grep -q /setlist-run- /proc/$$/cgroup; do sleep 0.02; done\n");
+    site.write("busy.sh", BUSY);
     site.ok(&["retry", "q/a"]);
     site.ok(&["wait", "q/a"]);
     let usage = site.job("q/a")["usage"].clone();

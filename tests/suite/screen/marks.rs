@@ -16,7 +16,7 @@ fn harness() -> ScreenHarness {
 }
 
 fn count_marked(harness: &ScreenHarness) -> usize {
-    harness.screen.lists().marks().len()
+    harness.screen.lists().marks().iter().count()
 }
 
 #[test]
@@ -63,6 +63,10 @@ fn running_and_finished_marked_jobs_are_distinguished() {
     harness.process("build");
     harness.run("build", 1, Outcome::Succeeded);
     harness.start("build");
+    // The marks follow their jobs to the other lists.
+    for heading in ["Pending 3 · 1 marked", "Running 1 · 1 marked", "Finished 1 · 1 marked"] {
+        assert!(harness.text().contains(heading), "{heading}: {}", harness.text());
+    }
     harness.keys("x");
     assert_eq!(harness.question(), "Cancel 2 of 3 marked jobs in build (1 running)? y cancel them · Esc go back");
     harness.keys("y");
