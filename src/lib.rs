@@ -86,6 +86,7 @@
 //! | the delay of retries | `model/retry.rs` |
 //! | the environment of a job | `runner/variables.rs` (order), `worker/setlist_variables.rs` (`SETLIST_…`), `worker/environment_cache.rs` (the user's) |
 //! | what running jobs use | `runner/live_usage.rs`, `site/run_usage.rs`; shown by `tui/run_usage.rs` and `cli/usage_now.rs` |
+//! | which processes belong to a run | `runner/process_tree.rs`; its cgroup: `runner/cgroup.rs`, and when it enters it: `cgroup_entry.rs` |
 //! | signals of cancel, kill and timeout | `runner/run_process.rs` |
 //! | when a worker exits | `worker/event_loop.rs`; whether it may: `leave` in `model/decide.rs` |
 //! | a worker that was suspended or cut off | how others find out: `site/reap.rs`, `store/postgres/leases.rs` (how long a lease lasts: `store/worker_lease.rs`), `store/reservation_lock.rs`; what it does when it is back: `worker/event_loop/site_events.rs`, `cli/worker.rs` |

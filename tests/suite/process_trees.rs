@@ -331,7 +331,7 @@ fn a_worker_that_dies_while_it_moves_a_run_into_its_cgroup_leaves_no_process() {
 }
 
 /// Starts processes, the later ones in new sessions and orphaned, until it is in the cgroup of the run itself.
-const FORKING: &str = r#"
+const FORKING: &str = r"
 : > forked
 until grep -q /setlist-run- /proc/$$/cgroup; do
     sleep 300 & echo $! >> forked
@@ -339,7 +339,7 @@ until grep -q /setlist-run- /proc/$$/cgroup; do
 done
 touch up
 exec sleep 300
-"#;
+";
 
 #[test]
 fn what_a_run_forks_while_it_is_moved_into_its_cgroup_is_moved_too() {

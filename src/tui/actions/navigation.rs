@@ -180,9 +180,11 @@ impl Screen {
     /// Marks or unmarks the selected job, and moves to the next one.
     fn mark(&mut self) -> Result<(), String> {
         let job = self.require_selected()?;
-        match self.lists.marks().contains(job.id) {
-            true => self.lists.marks_mut().unmark([job.id]),
-            false => self.lists.marks_mut().mark(job.phase(), [job.id]),
+        let marks = self.lists.marks_mut();
+        if marks.contains(job.id) {
+            marks.unmark([job.id]);
+        } else {
+            marks.mark(job.phase(), [job.id]);
         }
         self.move_cursor(Action::Down);
         Ok(())
@@ -195,9 +197,11 @@ impl Screen {
         if shown.is_empty() {
             return Err(format!("Nothing to mark: no {} jobs are shown.", phase.as_str()));
         }
-        match self.lists.marks().contains_all(phase, &shown) {
-            true => self.lists.marks_mut().unmark(shown),
-            false => self.lists.marks_mut().mark(phase, shown),
+        let marks = self.lists.marks_mut();
+        if marks.contains_all(phase, &shown) {
+            marks.unmark(shown);
+        } else {
+            marks.mark(phase, shown);
         }
         Ok(())
     }
