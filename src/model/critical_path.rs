@@ -70,9 +70,12 @@ pub fn critical_path(site: &SiteState, runs: &[&RunSpan]) -> Vec<PathStep> {
         let mut link = PathLink::First;
         if let Some(job) = site.job(span.job) {
             let waited = job.waited_since(span).is_none_or(|waited| waited < at);
-            let of_job = |id: JobId| by_job.get(&id).and_then(|ends| ends.latest(at, since, span.run));
-            let attempt = of_job(job.id).map(|span| (span, PathLink::Retry));
-            let need = job.needs.iter().filter_map(|need| of_job(need.job)).max_by_key(|span| span.ended);
+            let of_job = |id: JobId, since| by_job.get(&id).and_then(|ends| ends.latest(at, since, span.run));
+            // A retry follows the attempt before it, after its delay.
+            let is_retry = span.attempt > job.prior_attempts + 1;
+            let attempt = of_job(job.id, if is_retry { DateTime::UNIX_EPOCH } else { since });
+            let attempt = attempt.map(|span| (span, PathLink::Retry));
+            let need = job.needs.iter().filter_map(|need| of_job(need.job, since)).max_by_key(|span| span.ended);
             let slot = by_queue.get(&job.queue).and_then(|ends| ends.latest(at, since, span.run));
             let slot =
                 slot.filter(|other| waited && job.waited_since(span).is_none_or(|since| other.ended > Some(since)));

@@ -73,13 +73,26 @@ impl JobLabel {
         let first = self.values.iter().map(|range| range.start).min();
         let ends = first.map(|first| word_before(&self.text, first));
         let fits_at_end = ends.is_none_or(|start| text::width(self.text[start..].trim_start()) * 4 <= room * 3);
-        if !fits_at_end
-            && text::width(&self.text) > room
-            && let Some(fitting) = text::fit_keeping(&self.text, room, &self.values, ellipsis)
-        {
-            return fitting;
+        if !fits_at_end && text::width(&self.text) > room {
+            let fitting = text::fit_keeping(&self.text, room, &self.values, ellipsis);
+            let values = self.values_alone();
+            match fitting {
+                // More than one gap is harder to read than the values alone.
+                Some(fitting) if fitting.matches(ellipsis).count() < 2 => return fitting,
+                _ if text::width(&values) <= room => return values,
+                Some(fitting) => return fitting,
+                None => {}
+            }
         }
         text::fit_middle(&self.text, room, ends, ellipsis).into_owned()
+    }
+
+    /// The values of the matrix, in the order of the title.
+    fn values_alone(&self) -> String {
+        let mut ranges = self.values.clone();
+        ranges.sort_by_key(|range| range.start);
+        let values: Vec<&str> = ranges.into_iter().filter_map(|range| self.text.get(range)).collect();
+        values.join(" ")
     }
 }
 

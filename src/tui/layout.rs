@@ -78,6 +78,11 @@ const MIN_STATS_HEIGHT: u16 = 24;
 const MIN_WIDE_WIDTH: u16 = 110;
 /// From this size on, the details are below the output.
 const MIN_DETAILS_SIZE: Size = Size { width: 160, height: 36 };
+/// The lines above and below a page: the tabs and the statistics, the status line and the hints.
+const PAGE_FRAME_HEIGHT: u16 = 4;
+/// The lines that the details take below a page.
+const MIN_PAGE_DETAILS_HEIGHT: u16 = 12;
+const MAX_PAGE_DETAILS_HEIGHT: u16 = 16;
 /// From this width on, the details have a column of their own.
 const MIN_DETAILS_COLUMN_WIDTH: u16 = 220;
 
@@ -161,6 +166,15 @@ impl ScreenLayout {
     /// The details without their title and their left margin.
     pub fn details_text(&self) -> Rect {
         content_area(self.details)
+    }
+
+    /// The area of a page, and below it that of the details of the job that it shows as selected, where there is room.
+    pub fn page(&self) -> (Rect, Rect) {
+        let Rect { width, height, .. } = self.body;
+        let has_details = width >= MIN_DETAILS_SIZE.width && height >= MIN_DETAILS_SIZE.height - PAGE_FRAME_HEIGHT;
+        let details =
+            if has_details { (height * 2 / 7).clamp(MIN_PAGE_DETAILS_HEIGHT, MAX_PAGE_DETAILS_HEIGHT) } else { 0 };
+        split_top(self.body, height - details)
     }
 
     /// The list of a phase.

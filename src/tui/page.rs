@@ -135,6 +135,15 @@ impl ScreenPage {
     /// The keys that are hinted.
     pub(super) fn hints(&self) -> &'static [(&'static str, &'static str)] {
         match self {
+            // Nothing ran.
+            Self::Timeline(timeline) if timeline.selected_job().is_none() => &[
+                ("Esc", "back"),
+                ("+", "zoom in"),
+                ("-", "zoom out"),
+                ("h l", "pan"),
+                (".", "now"),
+                ("0", "all queues"),
+            ],
             Self::Timeline(_) => &[
                 ("Enter", "output"),
                 ("Esc", "back"),

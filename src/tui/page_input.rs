@@ -127,7 +127,7 @@ impl Screen {
 
     /// Calls `read` with what pages know of the screen.
     pub(super) fn in_page_context<T>(&self, now: DateTime<Utc>, read: impl FnOnce(&PageContext<'_>) -> T) -> T {
-        let body = self.layout().body;
+        let (body, _) = self.layout().page();
         self.site.read(|site| {
             read(&PageContext {
                 keymap: &self.settings.keymap,

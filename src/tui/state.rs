@@ -226,7 +226,9 @@ impl Screen {
 
     /// Whether the details of the selected job are visible.
     pub(super) fn shows_details(&self) -> bool {
-        !self.layout().details.is_empty()
+        let layout = self.layout();
+        let details = if matches!(self.dialog, Some(Dialog::Page(_))) { layout.page().1 } else { layout.details };
+        !details.is_empty()
     }
 
     /// How many jobs of the site are running and haven't been asked to stop.

@@ -149,7 +149,7 @@ impl Tiles {
     pub(super) fn open(&mut self, area: Rect, subscriptions: &OutputSubscriptions) {
         for (nth, place) in self.layout(area) {
             let Some(tile) = self.items.get_mut(nth) else { continue };
-            let text = inner_area(place);
+            let text = inner_area(place, area);
             if !text.is_empty() {
                 // Only the output pane sets the size of later runs.
                 let _ = tile.pane.resize(WindowSize { columns: text.width, rows: text.height });
@@ -185,9 +185,10 @@ impl Tiles {
     }
 }
 
-/// The tile without its title and its left margin.
-pub(super) fn inner_area(tile: Rect) -> Rect {
-    let (column, line) = (tile.width.min(1), tile.height.min(1));
+/// A tile of `area` without its title, its left margin, and the border to the tile on its left.
+pub(super) fn inner_area(tile: Rect, area: Rect) -> Rect {
+    let border = u16::from(tile.x > area.x);
+    let (column, line) = (tile.width.min(1 + border), tile.height.min(1));
     Rect { x: tile.x + column, y: tile.y + line, width: tile.width - column, height: tile.height - line }
 }
 

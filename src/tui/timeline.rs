@@ -1,19 +1,26 @@
 //! The timeline: the runs of a queue, or of all queues, as bars over time. A row is a job, a bar is a run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{Job, JobId, PathStep, QueueId, QueueMode, RunId, RunPeriod, RunSpan, SiteState, critical_path};
 
+use crate::text;
+
 use super::action::Action;
 use super::effect::StoreRequest;
+use super::job_label::JobLabel;
 use super::keys::{KeyCode, KeyPress};
 use super::page_context::{PageContext, PageResponse, next_row, scrolled_to};
 
 /// How much time is shown at each zoom level, in seconds: from 15 seconds to 30 days.
-const SPANS: [i64; 16] =
-    [15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000];
+const SPANS: [i64; 19] = [
+    15, 30, 60, 120, 300, 600, 1_200, 1_800, 2_700, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400, 172_800, 604_800,
+    1_209_600, 2_592_000,
+];
+/// The zoom level while there are no runs: an hour.
+const FIRST_ZOOM: usize = 9;
 /// How many of the latest runs decide what is shown first.
 const MAX_FITTED_RUNS: usize = 500;
 /// How many runs are loaded for a period.
@@ -22,6 +29,9 @@ const MAX_RUNS: usize = 4_000;
 const MAX_WAITING: usize = 30;
 /// The lines above and below the rows: the title and the axis; the critical path.
 const HEADING_HEIGHT: u16 = 2;
+/// The cells of a label at least and at most; the rest is for the bars.
+const MIN_LABEL_WIDTH: usize = 9;
+const MAX_LABEL_WIDTH: usize = 60;
 /// From this height on, there is a line for the critical path.
 const MIN_PATH_HEIGHT: u16 = 8;
 
@@ -50,7 +60,9 @@ pub(super) struct Timeline {
     /// The first visible row.
     pub(super) offset: usize,
     path: Vec<PathStep>,
-    /// Whether `path` is out of date.
+    /// The cells of the longest label.
+    longest_label: usize,
+    /// Whether `path` and `longest_label` are out of date.
     has_changed: bool,
 }
 
@@ -82,10 +94,10 @@ pub(super) struct TimelineColumns {
 }
 
 impl TimelineColumns {
-    /// The columns of a body of this width.
-    pub(super) fn new(width: u16) -> Self {
+    /// The columns of a body of this width, where the longest label takes so many cells.
+    fn new(width: u16, longest_label: usize) -> Self {
         let width = usize::from(width);
-        let label = (width / 4).clamp(9, 40);
+        let label = longest_label.clamp(MIN_LABEL_WIDTH, (width * 3 / 8).clamp(MIN_LABEL_WIDTH, MAX_LABEL_WIDTH));
         let duration = if width >= 70 { 9 } else { 0 };
         Self { label, chart: width.saturating_sub(4 + label + duration).max(1), duration }
     }
@@ -135,10 +147,11 @@ impl Timeline {
             requested: None,
             is_cut: false,
             has_fitted: false,
-            zoom: 7,
+            zoom: FIRST_ZOOM,
             end: None,
             offset: 0,
             path: Vec::new(),
+            longest_label: 0,
             has_changed: false,
         }
     }
@@ -183,9 +196,14 @@ impl Timeline {
         self.runs.get(&id)
     }
 
+    /// The columns of a body of this width.
+    pub(super) fn columns(&self, width: u16) -> TimelineColumns {
+        TimelineColumns::new(width, self.longest_label)
+    }
+
     /// The period that a body of this width shows.
     pub(super) fn window(&self, width: u16, now: DateTime<Utc>) -> TimeWindow {
-        let cells = TimelineColumns::new(width).chart;
+        let cells = self.columns(width).chart;
         let cell_millis = (SPANS[self.zoom] * 1_000 / i64::try_from(cells).unwrap_or(1)).max(1);
         // The end is at a whole cell, so that a bar grows by whole cells and nothing else moves.
         let last = self.end.unwrap_or(now).timestamp_millis().div_euclid(cell_millis) + 1;
@@ -211,15 +229,8 @@ impl Timeline {
             rows[row].runs.push(span);
         }
         if self.follows() {
-            let mut waiting = Vec::new();
-            for (id, queue) in site.queues() {
-                let is_shown = self.queue.as_ref().is_none_or(|shown| shown == id);
-                if is_shown && queue.mode == QueueMode::Processing {
-                    waiting.extend(queue.pending.iter().take(MAX_WAITING).copied());
-                }
-            }
-            for id in waiting.into_iter().take(MAX_WAITING) {
-                let Some(job) = site.job(id) else { continue };
+            for job in self.waiting(site) {
+                let id = job.id;
                 let ended = job.result_run().and_then(|run| run.end.as_ref()).map(|end| end.at);
                 let waited = (ended.unwrap_or(job.enqueued), None);
                 match row_of_job.get(&id) {
@@ -229,6 +240,22 @@ impl Timeline {
             }
         }
         rows
+    }
+
+    /// The jobs that wait for their turn.
+    fn waiting<'s>(&self, site: &'s SiteState) -> Vec<&'s Job> {
+        let queues = site.queues().into_iter().filter(|(id, _)| self.queue.as_ref().is_none_or(|shown| shown == *id));
+        let processing = queues.filter(|(_, queue)| queue.mode == QueueMode::Processing);
+        let waiting = processing.flat_map(|(_, queue)| queue.pending.iter().take(MAX_WAITING));
+        waiting.take(MAX_WAITING).filter_map(|id| site.job(*id)).collect()
+    }
+
+    /// The cells of the longest label of the jobs that ran last or wait.
+    fn longest_label(&self, site: &SiteState) -> usize {
+        let ran: BTreeSet<JobId> = self.runs.values().rev().take(MAX_FITTED_RUNS).map(|span| span.job).collect();
+        let jobs = ran.into_iter().filter_map(|id| site.job(id)).chain(self.waiting(site));
+        let queue = |job: &Job| if self.queue.is_none() { text::width(job.queue.as_str()) + 3 } else { 0 };
+        jobs.map(|job| queue(job) + JobLabel::of(job).width()).max().unwrap_or(0)
     }
 
     /// The index of the selected job, or else of the last one.
@@ -372,11 +399,14 @@ impl Timeline {
 
     /// Shows the runs since the last long pause.
     fn fit(&mut self, now: DateTime<Utc>) {
-        let Some(latest) = self.runs.values().map(|span| span.ended.unwrap_or(now)).max() else { return };
+        let end = |span: &RunSpan| span.ended.unwrap_or(now);
+        // Those that are running have started long ago, maybe.
+        let mut spans: Vec<&RunSpan> = self.runs.values().collect();
+        spans.sort_by_key(|span| std::cmp::Reverse(end(span)));
+        let Some(latest) = spans.first().map(|span| end(span)) else { return };
         let mut first = latest;
-        for span in self.runs.values().rev() {
-            let pause = first - span.ended.unwrap_or(now);
-            if pause > (latest - first).max(TimeDelta::minutes(1)) {
+        for span in spans {
+            if first - end(span) > (latest - first).max(TimeDelta::minutes(1)) {
                 break;
             }
             first = first.min(span.started);
@@ -384,20 +414,23 @@ impl Timeline {
         let seconds = (latest - first).num_seconds();
         let fits = |span: &i64| *span > seconds + seconds / 10;
         self.zoom = SPANS.iter().position(fits).unwrap_or(SPANS.len() - 1);
-        let margin = TimeDelta::seconds(SPANS[self.zoom] / 20);
-        self.end = Some(latest + margin).filter(|end| *end < now - TimeDelta::seconds(SPANS[self.zoom] / 4));
+        let shown = TimeDelta::seconds(SPANS[self.zoom]);
+        let is_over = latest + shown / 20 < now - shown / 4;
+        // The first run is at the left end, unless all of the rest is still to come.
+        self.end = is_over.then(|| first - shown / 20 + shown).filter(|end| *end < now);
     }
 
     /// Keeps the cursor visible and the critical path up to date. Returns what to load.
     pub(super) fn sync(&mut self, context: &PageContext<'_>) -> Option<StoreRequest> {
+        if std::mem::take(&mut self.has_changed) {
+            self.path = critical_path(context.site, &self.runs.values().collect::<Vec<_>>());
+            self.longest_label = self.longest_label(context.site);
+        }
         let window = self.window(context.width, context.now);
         let rows = self.rows(&window, context.site);
         let (row, count) = (self.selected_row(&rows), rows.len());
         self.cursor = rows.get(row).map(|row| row.job);
         self.offset = scrolled_to(row, self.offset, visible_rows(context.height), count);
-        if std::mem::take(&mut self.has_changed) {
-            self.path = critical_path(context.site, &self.runs.values().collect::<Vec<_>>());
-        }
         let queue = self.queue.clone();
         let period = match &self.requested {
             None if self.has_fitted => self.period_around(&window),

@@ -111,6 +111,8 @@ impl Screen {
         effects.extend(self.sync_subscriptions());
         effects.extend(output_effects);
         effects.extend(self.ask_usage(now));
+        // Before its selected job is asked for.
+        effects.extend(self.sync_page(now));
         let needs_runs = self.shows_details() || self.shows_run_chart();
         let job = self.job_in_focus().filter(|_| needs_runs);
         effects.extend(self.details.show(job.as_ref()));
@@ -119,7 +121,6 @@ impl Screen {
             due_times.show(job.as_ref().and_then(|job| site_state.schedule_of_job(job)), now, local)
         });
         effects.extend(to_load.map(|request| Effect::Store(StoreRequest::LoadDueTimes(Box::new(request)))));
-        effects.extend(self.sync_page(now));
         self.sync_typing();
         self.refuse_in_outage(effects, now)
     }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::{Outcome, RunSpan};
+use crate::model::{Job, Outcome, RunSpan};
 use crate::text;
 use crate::tui::action::Action;
 use crate::tui::changes_table::{ChangedJob, ChangesTable, RunDifference, span_length, visible_rows};
@@ -23,16 +23,18 @@ const DIFFERENCE_WIDTH: usize = 15;
 /// The widths of the columns.
 struct ChangesColumns {
     job: usize,
-    /// How a run ended; the same then and now.
-    end: usize,
+    then: usize,
+    now: usize,
 }
 
 impl ChangesColumns {
-    fn new(width: u16, longest_job: usize) -> Self {
+    /// The columns where the longest texts have these widths.
+    fn new(width: u16, [job, then, now]: [usize; 3]) -> Self {
         // The cursor and the sign, and a gap of two cells before and between the ends.
         let room = usize::from(width).saturating_sub(4 + DIFFERENCE_WIDTH + 4);
-        let job = longest_job.max(8).min((room / 2).max(8));
-        Self { job, end: (room.saturating_sub(job) / 2).min(40) }
+        let then = then.max("Then".len()).min(room / 4);
+        let now = now.max("Now".len()).min(room / 3);
+        Self { job: job.max(8).min(room.saturating_sub(then + now).max(8)), then, now }
     }
 }
 
@@ -60,9 +62,13 @@ impl PageView<'_> {
         if rows.is_empty() {
             return self.draw_note(&self.unchanged_note(table), body, buffer);
         }
-        let names =
-            rows.iter().filter_map(|row| self.site.job(row.job)).map(|job| JobLabel::of(job).with_path(job).width());
-        let columns = ChangesColumns::new(area.width, names.max().unwrap_or(0));
+        let jobs = || rows.iter().filter_map(|row| self.site.job(row.job));
+        let widest = [
+            jobs().map(|job| JobLabel::of(job).with_path(job).width()).max(),
+            rows.iter().filter_map(|row| row.earlier.as_ref()).map(|span| text::width(&end_of_run(span))).max(),
+            jobs().filter_map(latest_run).map(|span| text::width(&end_of_run(&span))).max(),
+        ];
+        let columns = ChangesColumns::new(area.width, widest.map(Option::unwrap_or_default));
         self.draw_changes_heading(&columns, body, buffer);
         let selected = table.selected_row();
         for (index, row, line) in visible_lines(rows, table.offset, without_first_line(body), targets) {
@@ -93,8 +99,8 @@ impl PageView<'_> {
         let mut painter = LinePainter::new(area, buffer, symbols);
         painter.left("    ", theme.dim).fixed_width("Job", columns.job, theme.dim).left("  ", theme.dim);
         painter.fixed_width("Change", DIFFERENCE_WIDTH, theme.dim);
-        painter.fixed_width("Then", columns.end, theme.dim).left("  ", theme.dim);
-        painter.fixed_width("Now", columns.end, theme.dim);
+        painter.fixed_width("Then", columns.then, theme.dim).left("  ", theme.dim);
+        painter.fixed_width("Now", columns.now, theme.dim);
     }
 
     fn draw_changed_job(
@@ -111,7 +117,7 @@ impl PageView<'_> {
             buffer.set_style(area, theme.cursor);
         }
         let over = |style: Style| if is_selected { theme.cursor } else { style };
-        let latest = job.result_run().map(|run| RunSpan::new(job.id, run));
+        let latest = latest_run(job);
         let outcome = latest.as_ref().and_then(|span| span.outcome.as_ref());
         let (sign, sign_style) =
             outcome.map_or((symbols.dot, theme.dim), |outcome| self.settings.appearance.outcome(outcome));
@@ -130,10 +136,14 @@ impl PageView<'_> {
         painter.fixed_width(&label.script, rest, over(theme.dim)).left("  ", over(Style::new()));
         painter.fixed_width(row.kind.as_str(), DIFFERENCE_WIDTH, over(style));
         let end = |span: Option<&RunSpan>| span.map(end_of_run).unwrap_or_default();
-        let then = text::pad(&end(row.earlier.as_ref()), columns.end, symbols.ellipsis);
-        let now = text::pad(&end(latest.as_ref()), columns.end, symbols.ellipsis);
+        let then = text::pad(&end(row.earlier.as_ref()), columns.then, symbols.ellipsis);
+        let now = text::pad(&end(latest.as_ref()), columns.now, symbols.ellipsis);
         painter.left(&then, over(theme.dim)).left("  ", over(Style::new())).left(&now, over(Style::new()));
     }
+}
+
+fn latest_run(job: &Job) -> Option<RunSpan> {
+    job.result_run().map(|run| RunSpan::new(job.id, run))
 }
 
 /// How a run ended and how long it took.

@@ -84,10 +84,12 @@ impl Header<'_> {
         let failed: usize = self.idle.site.queues().iter().map(|(id, _)| self.idle.site.failed_count(id)).sum();
         if failed > 0 {
             painter.right(&format!(" {} {failed} failed ", appearance.symbols.failed), appearance.theme.critical);
+            painter.right(" ", Style::new());
         }
         let overdue = self.idle.site.overdue(self.idle.now).count();
         if overdue > 0 {
             painter.right(&format!(" {} {overdue} overdue ", appearance.symbols.overdue), appearance.theme.critical);
+            painter.right(" ", Style::new());
         }
         let queues = self.idle.site.queues();
         let due = queues.iter().flat_map(|(id, _)| self.idle.site.approvals_due(id));
@@ -106,6 +108,7 @@ impl Header<'_> {
             let fits = |(notice, tabs): &&(&str, usize)| text::width(notice) + 2 + tabs <= painter.room();
             let fitting = UNKEPT_NOTICES.iter().find(fits).map_or("", |(notice, _)| notice);
             painter.right(&format!(" {fitting} "), appearance.theme.critical);
+            painter.right(" ", Style::new());
         }
         let long = self.tabs(true);
         let fitting = if total_width(&long) <= painter.room() { long } else { self.tabs(false) };
@@ -322,8 +325,11 @@ fn queue_tab(
     let mut pieces = vec![(" ".to_owned(), Style::new())];
     pieces.push((format!("{index} "), theme.dim));
     pieces.push((name, if is_current { theme.tab } else { Style::new() }));
-    let running = if queue.running.is_empty() { theme.dim } else { theme.active };
-    pieces.push((format!(" {}/{}", queue.running.len(), queue.settings.max_parallel()), running));
+    let is_running = !queue.running.is_empty();
+    if is_running || with_states || is_current {
+        let style = if is_running { theme.active } else { theme.dim };
+        pieces.push((format!(" {}/{}", queue.running.len(), queue.settings.max_parallel()), style));
+    }
     let urgent =
         matches!(state, TabState::NoWorker | TabState::Status(QueueStatus::NeedsApproval | QueueStatus::Stopped));
     if with_states || is_current || urgent {

@@ -125,8 +125,8 @@ fn draw_value(
                 draw_edited_text(&text::sanitize_line(before), &text::sanitize_line(after), style, painter)
             };
             if line.text().is_empty() {
-                // The cursor is before it.
-                painter.left(" ", style).left(&empty_text(field), theme.dim);
+                let cursor = if has_keys { " " } else { "" };
+                painter.left(cursor, style).left(&empty_text(field), theme.dim);
             }
             Some(column)
         }

@@ -71,7 +71,14 @@ impl ListView<'_> {
             .filter_map(|(line, index)| Some((line, site.job(rows.get(index)?)?)))
             .collect();
         let jobs_shown = jobs.iter().map(|(_, job)| *job);
-        let list = (self.lists.sort(), self.lists.shows_all_queues());
+        // The same in all lists, so that their titles are below each other.
+        let queue_width = if self.lists.shows_all_queues() {
+            let queues = site.queues().into_iter();
+            queues.map(|(id, _)| text::width(&text::sanitize_line(id.as_str()))).max().unwrap_or(0)
+        } else {
+            0
+        };
+        let list = (self.lists.sort(), queue_width);
         let mut columns = ColumnWidths::of(&jobs_shown, list, area.width, settings, now);
         if phase == Phase::Running {
             let has_bar = |run| self.subscriptions.progress(run) != JobProgress::None;

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Job, JobState, Overdue, RunEnd, StopSignal, WaitReason, result_value};
+use crate::model::{Job, JobState, Overdue, RunEnd, StopSignal, Value, WaitReason, result_value};
 use crate::text;
 use crate::tui::job_label::{JobLabel, name_beside_title};
 use crate::tui::outcome_text::finished_note;
@@ -101,7 +101,7 @@ const GAP: usize = 2;
 impl ColumnWidths {
     pub(super) fn of<'a>(
         jobs: &(impl Iterator<Item = &'a Job> + Clone),
-        (sort, shows_queue): (SortOrder, bool),
+        (sort, queue_width): (SortOrder, usize),
         width: u16,
         settings: &ScreenSettings,
         now: DateTime<Utc>,
@@ -109,7 +109,7 @@ impl ColumnWidths {
         let room = usize::from(width);
         let widest = |of: &dyn Fn(&Job) -> usize| jobs.clone().map(of).max().unwrap_or(0);
         let time = widest(&|job| finished_time(job, settings, now).map_or(0, |time| time.len()));
-        let queue = if shows_queue { widest(&queue_width).min(room / 4) } else { 0 };
+        let queue = queue_width.min(room / 4);
         let queue_room = if queue > 0 { queue + GAP } else { 0 };
         let title = widest(&|job| JobLabel::of(job).width());
         let is_finished = jobs.clone().any(|job| job.outcome().is_some());
@@ -117,8 +117,13 @@ impl ColumnWidths {
         let beside = SIGNS_WIDTH + queue_room + title.max(MIN_TITLE_WIDTH) + right;
         let shows_memory = sort == SortOrder::Memory;
         let value = if shows_memory || result_value::are_comparable(jobs.clone()) {
-            let most = room.saturating_sub(beside).clamp(MIN_VALUE_WIDTH, MAX_VALUE_WIDTH);
-            widest(&|job| text::width(&value_text(job, shows_memory))).min(most)
+            let (left, widest) =
+                (room.saturating_sub(beside), widest(&|job| text::width(&value_text(job, shows_memory))));
+            // The start of a long value tells less than the title that would be cut for it.
+            let is_needed = widest <= MIN_VALUE_WIDTH
+                || left >= MIN_VALUE_WIDTH
+                || matches!(sort, SortOrder::LowestValue | SortOrder::HighestValue);
+            if is_needed { widest.min(left.clamp(MIN_VALUE_WIDTH, MAX_VALUE_WIDTH)) } else { 0 }
         } else {
             0
         };
@@ -144,10 +149,6 @@ impl ColumnWidths {
         let room = usize::from(width).saturating_sub(beside);
         Self { usage: RunUsage::ROW_WIDTHS.into_iter().find(|usage| *usage <= room).unwrap_or(0), ..self }
     }
-}
-
-fn queue_width(job: &Job) -> usize {
-    text::width(&text::sanitize_line(job.queue.as_str()))
 }
 
 /// Draws a row.
@@ -314,7 +315,18 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, settings: &ScreenSettings,
 
 /// The value of a job, or the peak memory of its latest run.
 fn value_text(job: &Job, shows_memory: bool) -> String {
-    if shows_memory { last_peak_memory(job).map(text::bytes).unwrap_or_default() } else { job.result_line() }
+    if shows_memory { last_peak_memory(job).map(text::bytes).unwrap_or_default() } else { short_value(job) }
+}
+
+/// The value of a job in a line; that of several names as `loss 0.2, epochs 3`.
+pub(super) fn short_value(job: &Job) -> String {
+    match job.result() {
+        Some(Value::Object(values)) if !values.is_empty() => {
+            let values = values.iter().map(|(name, value)| format!("{name} {}", result_value::text_of(value)));
+            text::sanitize_line(&values.collect::<Vec<_>>().join(", "))
+        }
+        _ => job.result_line(),
+    }
 }
 
 /// For how long a run prints nothing.

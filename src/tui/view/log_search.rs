@@ -1,5 +1,6 @@
 //! Draws the lines that a search over all output has found.
 
+use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -7,29 +8,39 @@ use ratatui::style::Style;
 use crate::text;
 use crate::tui::log_search::{LogHit, LogSearch, LogSearchState};
 use crate::tui::mouse::{ClickTarget, ClickTargets};
+use crate::tui::state::ScreenSettings;
 use crate::tui::theme::Appearance;
 
 use super::line_painter::{LinePainter, lines, without_first_line};
+use super::time_format;
 
 /// The widest column with the name of a job.
 const MAX_PATH_WIDTH: usize = 36;
+/// What that column shows.
+const PLACE_TITLE: &str = "Job:run:line";
+/// The width of the time at which a run started, and the width from which on it is shown.
+const STARTED_WIDTH: usize = 12;
+const MIN_WIDTH_FOR_TIMES: u16 = 100;
 
 /// Draws the results and keeps the selected line visible.
 pub(super) fn draw(
     search: &mut LogSearch,
-    appearance: &Appearance,
+    settings: &ScreenSettings,
     area: Rect,
     buffer: &mut Buffer,
     targets: &mut ClickTargets,
+    now: DateTime<Utc>,
 ) {
+    let (appearance, local) = (&settings.appearance, settings.local);
     let Appearance { theme, symbols } = appearance;
-    let body = without_first_line(area);
+    let heading = without_first_line(area);
+    let body = without_first_line(heading);
     let height = usize::from(body.height);
     let least = (search.selected + 1).saturating_sub(height);
     search.offset = search.offset.clamp(least, search.selected.max(least));
     draw_title(search, appearance, area, height, buffer);
     if search.hits.is_empty() {
-        for (line, note) in lines(body).zip(notes(search)) {
+        for (line, note) in lines(heading).zip(notes(search)) {
             let note = if appearance.is_ascii() { note.replace('…', "...") } else { note };
             LinePainter::new(line, buffer, symbols).left("   ", Style::new()).left(&note, theme.dim);
         }
@@ -37,7 +48,9 @@ pub(super) fn draw(
     }
     let visible = || search.hits.iter().enumerate().skip(search.offset).take(height);
     let widest = visible().map(|(_, hit)| text::width(&place(hit))).max().unwrap_or(0);
-    let width = widest.min(MAX_PATH_WIDTH).min(usize::from(body.width) / 2);
+    let width = widest.max(PLACE_TITLE.len()).min(MAX_PATH_WIDTH).min(usize::from(body.width) / 2);
+    let has_times = body.width >= MIN_WIDTH_FOR_TIMES;
+    draw_heading(width, has_times, appearance, heading, buffer);
     for (line, (index, hit)) in lines(body).zip(visible()) {
         let is_selected = index == search.selected;
         if is_selected {
@@ -48,8 +61,22 @@ pub(super) fn draw(
         painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active)).left(" ", over(Style::new()));
         let place = text::fit_middle(&place(hit), width, None, symbols.ellipsis).into_owned();
         painter.fixed_width(&place, width, over(theme.dim)).left("  ", over(Style::new()));
+        if has_times {
+            let started = time_format::format_time(local(hit.run.started), local(now));
+            painter.right(&format!("  {started:>STARTED_WIDTH$} "), over(theme.dim));
+        }
         painter.left(&hit.text, over(Style::new()));
         targets.add(line, line.x..line.right(), ClickTarget::SearchHit(index));
+    }
+}
+
+/// Names the columns.
+fn draw_heading(width: usize, has_times: bool, appearance: &Appearance, area: Rect, buffer: &mut Buffer) {
+    let Appearance { theme, symbols } = appearance;
+    let mut painter = LinePainter::new(area, buffer, symbols);
+    painter.left("  ", theme.dim).fixed_width(PLACE_TITLE, width, theme.dim).left("  Text", theme.dim);
+    if has_times {
+        painter.right(&format!("{:>STARTED_WIDTH$} ", "Run started"), theme.dim);
     }
 }
 

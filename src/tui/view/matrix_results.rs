@@ -8,6 +8,7 @@ use crate::tui::results_table::matrix_jobs;
 use crate::tui::sort_order::SortOrder;
 
 use super::detail_column::{DetailColumn, DetailLine};
+use super::job_row;
 
 /// The most columns of a parameter or value.
 const MAX_WIDTH: usize = 20;
@@ -33,7 +34,7 @@ impl DetailColumn<'_> {
             let cell =
                 |name: &&str| text::sanitize_line(values.and_then(|values| values.get(name)).unwrap_or_default());
             let mut row: Vec<String> = names.iter().map(cell).collect();
-            row.push(job.result_line());
+            row.push(job_row::short_value(job));
             table.push(row);
         }
         let width = |column: usize| table.iter().map(|row| text::width(&row[column])).max().unwrap_or(0);

@@ -44,8 +44,9 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
 
-use crate::model::SiteState;
+use crate::model::{Job, QueueMode, RunId, SiteState};
 
+use super::action::Action;
 use super::action_menu::ActionMenu;
 use super::dialog::Dialog;
 use super::layout::{LayoutKind, PHASES, ScreenLayout};
@@ -105,9 +106,11 @@ impl Screen {
             self.draw_overview(&mut overview, layout, buffer, &mut targets, now);
             self.dialog = Some(Dialog::Overview(overview));
         } else if let Some(Dialog::SearchAll(search)) = &mut self.dialog {
-            log_search::draw(search, &self.settings.appearance, layout.body, buffer, &mut targets);
+            log_search::draw(search, &self.settings, layout.body, buffer, &mut targets, now);
         } else if let Some(Dialog::Page(page)) = &self.dialog {
             self.draw_page(page, layout, buffer, &mut targets, now);
+            let (_, details) = layout.page();
+            self.draw_page_details(&ScreenLayout { details, ..*layout }, buffer, now);
         } else if !self.has_queue() {
             empty_states::draw_no_queues(&self.settings, layout.body, buffer);
         } else {
@@ -184,7 +187,7 @@ impl Screen {
         targets: &mut ClickTargets,
         now: DateTime<Utc>,
     ) {
-        let (settings, history, area) = (&self.settings, self.details.history(), layout.body);
+        let (settings, history, (area, _)) = (&self.settings, self.details.history(), layout.page());
         self.site.read(|site| {
             let view = PageView { settings, site, history, now };
             match page {
@@ -244,27 +247,44 @@ impl Screen {
     }
 
     fn draw_details(&mut self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) {
+        let job = self.selected_job();
+        let mut scroll = self.details.scroll;
+        self.draw_details_of(job.as_ref(), self.output.run(), &mut scroll, layout, buffer, now);
+        self.details.scroll = scroll;
+    }
+
+    /// Draws the details of the job that a page shows as selected.
+    fn draw_page_details(&self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) {
+        self.draw_details_of(self.job_in_focus().as_ref(), None, &mut 0, layout, buffer, now);
+    }
+
+    fn draw_details_of(
+        &self,
+        job: Option<&Job>,
+        shown_run: Option<RunId>,
+        scroll: &mut usize,
+        layout: &ScreenLayout,
+        buffer: &mut Buffer,
+        now: DateTime<Utc>,
+    ) {
         if layout.details.is_empty() {
             return;
         }
-        let job = self.selected_job();
-        let mut scroll = self.details.scroll;
         self.site.read(|site| {
             let details = JobDetails {
                 settings: &self.settings,
                 site,
-                job: job.as_ref(),
+                job,
                 history: self.details.history(),
                 due_times: &self.due_times,
-                shown_run: self.output.run(),
+                shown_run,
                 is_expanded: self.lists.focus().details,
                 sort: self.lists.sort(),
-                usage: job.as_ref().and_then(|job| self.usage_of(job)),
+                usage: job.and_then(|job| self.usage_of(job)),
                 now,
             };
-            details.draw(&mut scroll, layout, buffer);
+            details.draw(scroll, layout, buffer);
         });
-        self.details.scroll = scroll;
     }
 
     fn draw_hints(&self, layout: &ScreenLayout, buffer: &mut Buffer, targets: &mut ClickTargets) {
@@ -282,11 +302,23 @@ impl Screen {
         hints.draw(layout.hints, buffer, targets);
     }
 
-    /// The keys of the first minutes that were not used yet; `None` if all were, or where others count.
-    fn first_hints(&self) -> Option<Vec<(String, &'static str)>> {
-        let left = self.settings.hints.left().map(|(action, does)| (self.key(*action), *does));
-        let left: Vec<_> = left.collect();
-        (self.has_queue() && self.dialog.is_none() && !left.is_empty()).then_some(left)
+    /// The keys of the first minutes that were not used yet and do now what is said; `None` if there are none, or where
+    /// other keys count.
+    fn first_hints(&self, now: DateTime<Utc>) -> Option<Vec<(String, &'static str)>> {
+        if !self.has_queue() || self.dialog.is_some() {
+            return None;
+        }
+        let focus = self.lists.focus();
+        let is_true = |action: Action| match action {
+            // It would pause the queue.
+            Action::Process => self.queue.read(|queue, _| queue.mode != QueueMode::Processing),
+            Action::Open => self.tiles.is_none() && !focus.details && !(focus.output && focus.zoom),
+            _ => true,
+        };
+        let left = self.settings.hints.left().filter(|(action, _)| is_true(*action));
+        let left = left.filter(|(action, _)| self.unavailable_reason(*action, now).is_none());
+        let left: Vec<_> = left.map(|(action, does)| (self.key(*action), *does)).collect();
+        (!left.is_empty()).then_some(left)
     }
 
     fn draw_message(&self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
@@ -304,7 +336,7 @@ impl Screen {
             MessageLine::FileErrors { error, has_valid_version: self.has_queue() }
         } else if self.has_queue() && self.site.read(|site| self.idle_check(site, now).lacks_worker(self.queue.id())) {
             MessageLine::NoWorker(self.queue.id())
-        } else if let Some(hints) = self.first_hints() {
+        } else if let Some(hints) = self.first_hints(now) {
             MessageLine::Hints(hints)
         } else if let Some(job) = job.as_ref().filter(|_| !matches!(self.dialog, Some(Dialog::Overview(_)))) {
             MessageLine::Job(job, self.site.read(|site| site.wait_reason(job)))

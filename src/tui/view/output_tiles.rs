@@ -56,7 +56,7 @@ pub(super) fn draw(
     }
     for (index, place) in places {
         let Some(tile) = tiles.tile_mut(index) else { continue };
-        let (status, tile_cursor) = tile.pane.draw(tiles::inner_area(place), buffer, &styles);
+        let (status, tile_cursor) = tile.pane.draw(tiles::inner_area(place, area), buffer, &styles);
         let is_focused = Some(tile.job) == focused;
         if tile.pane.is_empty() {
             empty_states::draw_note("No output yet.", appearance, without_first_line(place), buffer);

@@ -30,8 +30,11 @@ struct Columns {
 const COUNT_WIDTH: usize = 9;
 /// The width of what precedes the name: the cursor and the number.
 const NUMBER_WIDTH: usize = 5;
-/// The widest name of a queue.
-const MAX_NAME_WIDTH: usize = 32;
+/// The widths of the names of queues at least, if there is room, and at most.
+const MIN_NAME_WIDTH: usize = 20;
+const MAX_NAME_WIDTH: usize = 40;
+/// How many cells that no other column needs make the bars longer.
+const MAX_LONGER_BAR: usize = 24;
 
 /// The statistics of a queue, and its finished jobs in each part of the last hour.
 pub(super) type StatsOfQueue<'a> = dyn Fn(&QueueId, &QueueState) -> (QueueStats, [usize; SPARKLINE_CELLS]) + 'a;
@@ -58,10 +61,12 @@ impl Columns {
         };
         let others = columns.bar + columns.state + columns.finished + columns.left;
         let room = usize::from(width).saturating_sub(NUMBER_WIDTH + others + 3 * COUNT_WIDTH + 1);
+        let name = longest_name.clamp(MIN_NAME_WIDTH, MAX_NAME_WIDTH).min(room);
         // The last hour is shown beside names that are not cut for it.
         let sparkline = at_least(110, SPARKLINE_CELLS + 3);
-        let sparkline = if room >= sparkline + longest_name.min(MAX_NAME_WIDTH) { sparkline } else { 0 };
-        Self { name: (room - sparkline).min(MAX_NAME_WIDTH), sparkline, ..columns }
+        let sparkline = if room >= sparkline + name { sparkline } else { 0 };
+        let longer_bar = if columns.bar > 0 { (room - sparkline - name).min(MAX_LONGER_BAR) } else { 0 };
+        Self { name, sparkline, bar: columns.bar + longer_bar, ..columns }
     }
 }
 
@@ -77,7 +82,7 @@ impl OverviewContext<'_> {
         overview.offset = overview.offset.clamp(least, selected.max(least)).min(rows.len().saturating_sub(height));
         self.draw_title(overview, &rows, area, height, buffer);
         let queues = self.idle.site.queues();
-        let names = queues.iter().map(|(id, _)| text::width(&text::sanitize_line(id.as_str())));
+        let names = queues.iter().map(|(id, queue)| text::width(&title_or_id(id, queue)));
         let columns = Columns::new(area.width, names.max().unwrap_or(0), overview.order);
         self.draw_heading(columns, without_first_line(area), buffer);
         if rows.is_empty() {
@@ -139,8 +144,7 @@ impl OverviewContext<'_> {
         let mut painter = LinePainter::new(area, buffer, symbols);
         painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
         painter.left(&format!("{:>3} ", row.number), over(theme.dim));
-        let title = if queue.settings.title.is_empty() { row.id.as_str() } else { &queue.settings.title };
-        let name = text::fit_middle(&text::sanitize_line(title), columns.name, None, symbols.ellipsis).into_owned();
+        let name = text::fit_middle(&title_or_id(row.id, queue), columns.name, None, symbols.ellipsis).into_owned();
         painter.fixed_width(&name, columns.name, over(Style::new()));
         if columns.bar > 0 {
             let cells = columns.bar - 2;
@@ -192,6 +196,12 @@ impl OverviewContext<'_> {
         };
         (label, style)
     }
+}
+
+/// What a queue is called: its title, or its name.
+fn title_or_id(id: &QueueId, queue: &QueueState) -> String {
+    let title = &queue.settings.title;
+    text::sanitize_line(if title.is_empty() { id.as_str() } else { title })
 }
 
 /// Text at the right end of a column; nothing in a column without width.

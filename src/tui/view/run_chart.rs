@@ -132,8 +132,11 @@ impl PageView<'_> {
                 let bars = usize::from(end.saturating_sub(SCALE_WIDTH));
                 painter.fixed_width("", usize::from(SCALE_WIDTH), theme.dim);
                 painter.left(&symbols.wait.repeat(bars), theme.warning);
+                // The scale is in the first lines.
                 if row > 1 {
                     LinePainter::new(line, buffer, symbols).left(" median", theme.warning);
+                } else {
+                    painter.left(" median", theme.warning);
                 }
             }
         }
@@ -227,15 +230,21 @@ impl PageView<'_> {
             }
         };
         let started = time_format::format_time((self.settings.local)(run.started), (self.settings.local)(self.now));
-        let mut facts = vec![format!("run {}", run.attempt), format!("started {started}"), text::duration(took)];
+        let mut facts = vec![format!("run {}", run.attempt), text::duration(took)];
         facts.extend(unusual.map(str::to_owned));
+        facts.push(format!("started {started}"));
         let usage = run.end.as_ref().and_then(|end| end.usage.as_deref());
         facts.extend(usage.map(|usage| format!("{} memory", usage.memory_text())));
         let mut rows = lines(area);
         if let Some(line) = rows.next() {
             let mut painter = LinePainter::new(line, buffer, appearance.symbols);
             painter.left(&format!(" {sign} "), style).left(&text::sanitize_line(&words), style);
-            painter.left(&format!("{dot}{}", facts.join(&dot)), Style::new());
+            for fact in facts.iter().map(|fact| format!("{dot}{fact}")) {
+                if text::width(&fact) > painter.room() {
+                    break;
+                }
+                painter.left(&fact, Style::new());
+            }
         }
         let value = value_of(job, run);
         if let (Some(line), Some(value)) = (rows.next(), Some(value).filter(|value| !value.is_empty())) {

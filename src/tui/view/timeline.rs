@@ -26,7 +26,7 @@ const STEPS: [i64; 19] = [
 const MIN_LABEL_CELLS: i64 = 11;
 
 /// The most cells of a job's label in the critical path.
-const MAX_PATH_LABEL: usize = 18;
+const MAX_PATH_LABEL: usize = 24;
 
 /// What a cell of a row shows; a later kind covers an earlier one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +54,7 @@ impl PageView<'_> {
         let window = timeline.window(area.width, self.now);
         let rows = timeline.rows(&window, self.site);
         let visible = visible_rows(area.height);
-        let columns = TimelineColumns::new(area.width);
+        let columns = timeline.columns(area.width);
         self.draw_timeline_title(timeline, &window, &rows, visible, area, buffer);
         let body = without_first_line(area);
         self.draw_axis(&window, columns, body, buffer);

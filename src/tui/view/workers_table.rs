@@ -55,7 +55,7 @@ impl PageView<'_> {
         match row {
             WorkersRow::Worker(worker, running) => {
                 let host = text::sanitize_line(&worker.host);
-                painter.left(&format!("{}  ", worker.id), over(theme.dim)).left(&host, over(theme.title));
+                painter.left(&format!("worker {} on ", worker.id), over(theme.dim)).left(&host, over(theme.title));
                 painter.left(&format!("  process {}", worker.pid), over(theme.dim));
                 let style = if *running == 0 { theme.dim } else { theme.active };
                 painter.left(&format!("  {running} of {}", self.slots_text(worker)), over(style));

@@ -1,5 +1,6 @@
 //! The keys that are hinted until they have been used.
 
+use setlist::model::Outcome;
 use setlist::tui::first_hints::FirstHints;
 
 use super::harness::{ScreenHarness, queue};
@@ -26,4 +27,22 @@ fn three_keys_are_hinted_until_each_was_used_on_any_site() {
     harness.keys("<Enter><Esc>");
     assert_eq!(harness.message(), "#1 build/a · pending");
     assert_eq!(open().message(), "#1 build/a · pending");
+}
+
+#[test]
+fn only_keys_that_do_now_what_is_said_are_hinted() {
+    let dir = tempfile::tempdir().unwrap();
+    let hints = FirstHints::remembered_in(Some(dir.path().join("used-hints")));
+    let mut harness = ScreenHarness::with_hints(vec![queue("build", 1, 0, &[("a", "A"), ("b", "B")])], hints);
+    // Details have no output to open, and the output is full screen already.
+    assert_eq!(harness.keys("v").message(), "p starts this queue · ? shows all keys");
+    assert_eq!(harness.keys("v<Tab><Tab><Tab>z").message(), "p starts this queue · ? shows all keys");
+    harness.keys("z<Tab>");
+    // It would pause a queue that is being processed, and a queue without pending jobs can't be.
+    harness.process("build");
+    assert_eq!(harness.message(), "Enter shows the output · ? shows all keys");
+    harness.run("build", 1, Outcome::Succeeded);
+    harness.run("build", 1, Outcome::Succeeded);
+    harness.advance_seconds(60);
+    assert_eq!(harness.keys("j").message(), "Enter shows the output · ? shows all keys");
 }

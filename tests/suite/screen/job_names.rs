@@ -129,6 +129,14 @@ fn the_values_of_a_matrix_are_cut_last() {
 }
 
 #[test]
+fn without_room_for_more_the_values_of_a_matrix_are_shown_alone() {
+    let mut harness = ScreenHarness::new(sweep(), 80, 24);
+    harness.process("sweep");
+    let row = harness.text().lines().find(|line| line.contains("boosting")).unwrap_or_default().to_owned();
+    assert!(row.contains("  boosting 0.1 "), "{row}");
+}
+
+#[test]
 fn lists_widen_for_the_reason_why_a_job_waits() {
     let jobs = [("a-need-with-a-long-name-of-its-own", "A"), ("b", "Report what the others have found")];
     let mut site = queue("q", 1, 0, &jobs);

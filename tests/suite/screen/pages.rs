@@ -58,6 +58,30 @@ fn assert_shows(harness: &mut ScreenHarness, parts: &[&str]) {
 }
 
 #[test]
+fn a_page_shows_the_details_of_its_job_where_there_is_room() {
+    let mut harness = history(200, 60, dark());
+    for (key, page) in [("", "─ History · line/one"), ("<Esc>s", "─ Timeline"), ("<Esc>m", "─ Needs")] {
+        harness.keys(key);
+        assert_shows(&mut harness, &[page, "─ Details · #1 line/one", "✓ succeeded · value value 4", "Runs"]);
+    }
+    // They follow the cursor of the page, with the runs of its job.
+    harness.keys("<Esc>gr");
+    harness.run("line", 5, Outcome::Succeeded);
+    harness.keys("sj");
+    assert!(harness.message().contains("line/"), "{}", harness.message());
+    let other = if harness.message().contains("line/one") {
+        "─ Details · #1 line/one"
+    } else {
+        "─ Details · #2 line/two"
+    };
+    assert_shows(&mut harness, &[other, "median"]);
+    for (width, height) in [(120, 40), (80, 24), (200, 30)] {
+        harness.resize(width, height);
+        assert!(!harness.text().contains("─ Details"), "{width}x{height}: {}", harness.text());
+    }
+}
+
+#[test]
 fn the_history_of_a_job_is_a_chart_of_durations_memory_and_outcomes() {
     let mut harness = history(100, 24, dark());
     assert_shows(

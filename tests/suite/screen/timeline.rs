@@ -1,11 +1,13 @@
 //! The timeline: runs as bars over time, what they waited for, and the critical path.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use ratatui::layout::Position;
 use setlist::model::{
-    Command, DesiredQueue, JobRef, Need, Outcome, OutcomeCondition, QueueMode, SchedulingOptions, StopSignal,
+    Command, DesiredQueue, JobRef, Need, Outcome, OutcomeCondition, QueueMode, RetryPolicy, SchedulingOptions,
+    StopSignal,
 };
 use setlist::tui::message::Message;
 use setlist::tui::mouse::{MouseAction, MouseInput};
@@ -138,6 +140,59 @@ fn it_is_live_and_redrawn_only_when_a_bar_grows() {
 }
 
 #[test]
+fn it_opens_with_all_that_runs_and_what_ran_just_before() {
+    let mut harness = ScreenHarness::new(pipeline(), 120, 40);
+    harness.process("build");
+    harness.start("build");
+    harness.advance_seconds(10);
+    // The latest run ended more than a minute ago.
+    harness.run("build", 5, Outcome::Succeeded);
+    harness.advance_seconds(85);
+    let text = harness.keys("s").text();
+    assert!(text.contains("2 runs · 2 min until now"), "{text}");
+    // Long after all has ended, the first run is at the left end.
+    let mut harness = ScreenHarness::new(pipeline(), 120, 40);
+    harness.process("build");
+    let (fetch, lint) = (harness.start("build"), harness.start("build"));
+    harness.advance_seconds(70);
+    harness.end(fetch, Outcome::Succeeded);
+    harness.end(lint, Outcome::Succeeded);
+    harness.advance_seconds(50_000);
+    harness.keys("s");
+    let row = row(&mut harness, "Fetch");
+    let before = row.split('━').next().unwrap_or_default().trim_end_matches(['┄', ' ']).chars().count();
+    assert!(row.contains('━') && row.find('━').unwrap() < 30 && before < 16, "{row}");
+}
+
+#[test]
+fn labels_are_as_wide_as_the_longest_one_needs() {
+    let first_bar = |title: &str| {
+        let jobs = [("one", title), ("two", "Two")];
+        let mut harness = ScreenHarness::new(vec![queue("line", 1, 0, &jobs)], 120, 40);
+        harness.process("line");
+        harness.run("line", 30, Outcome::Succeeded);
+        let row = row(harness.keys("s"), "✓");
+        assert!(row.contains(title), "{row}");
+        row.chars().position(|sign| matches!(sign, '┄' | '━')).unwrap()
+    };
+    assert!(first_bar("A title that is longer than a quarter of it") > first_bar("One") + 20);
+}
+
+#[test]
+fn a_retry_is_on_the_path_however_long_it_waited() {
+    let mut line = queue("line", 1, 0, &[("one", "One")]);
+    let retry = RetryPolicy { delay: Duration::from_secs(60), ..RetryPolicy::times(1) };
+    Arc::make_mut(&mut line.jobs[0]).scheduling = Arc::new(SchedulingOptions { retry, ..SchedulingOptions::default() });
+    let mut harness = ScreenHarness::new(vec![line], 120, 40);
+    harness.process("line");
+    harness.run("line", 30, failed("exit code 1"));
+    harness.advance_seconds(60);
+    harness.run("line", 30, Outcome::Succeeded);
+    let text = harness.keys("s").text();
+    assert!(text.contains("* Critical path, 2m 00s in 2 runs: One 30s ▸ retried: One 30s"), "{text}");
+}
+
+#[test]
 fn it_zooms_from_a_minute_to_a_month_and_pans() {
     let mut harness = opened(120, 40);
     harness.keys("+");
@@ -165,7 +220,7 @@ fn beyond_the_last_zoom_nothing_moves() {
     let before = harness.text();
     assert!(before.contains(" 15 s ") && harness.message() == "This is the closest zoom.", "{before}");
     assert_eq!(harness.keys("+").text(), before);
-    harness.keys("-----------------");
+    harness.keys("-------------------");
     assert!(harness.text().contains(" 30 d ") && harness.message() == "This is the widest zoom.", "{}", harness.text());
 }
 
