@@ -28,13 +28,15 @@ struct ChangesColumns {
 }
 
 impl ChangesColumns {
-    /// The columns where the longest texts have these widths.
-    fn new(width: u16, [job, then, now]: [usize; 3]) -> Self {
+    /// The columns where the longest names and ends have these widths.
+    fn new(width: u16, [name, label, then, now]: [usize; 4]) -> Self {
         // The cursor and the sign, and a gap of two cells before and between the ends.
         let room = usize::from(width).saturating_sub(4 + DIFFERENCE_WIDTH + 4);
-        let then = then.max("Then".len()).min(room / 4);
-        let now = now.max("Now".len()).min(room / 3);
-        Self { job: job.max(8).min(room.saturating_sub(then + now).max(8)), then, now }
+        // Names tell jobs apart; titles get what is left.
+        let left = room - name.min(room / 2);
+        let then = then.min(left * 2 / 5).max("Then".len());
+        let now = now.min(left.saturating_sub(then)).max("Now".len());
+        Self { job: label.min(room.saturating_sub(then + now)).max(8), then, now }
     }
 }
 
@@ -64,6 +66,7 @@ impl PageView<'_> {
         }
         let jobs = || rows.iter().filter_map(|row| self.site.job(row.job));
         let widest = [
+            jobs().map(|job| text::width(&text::sanitize_line(&job.path()))).max(),
             jobs().map(|job| JobLabel::of(job).with_path(job).width()).max(),
             rows.iter().filter_map(|row| row.earlier.as_ref()).map(|span| text::width(&end_of_run(span))).max(),
             jobs().filter_map(latest_run).map(|span| text::width(&end_of_run(&span))).max(),

@@ -84,12 +84,11 @@ impl Header<'_> {
         let failed: usize = self.idle.site.queues().iter().map(|(id, _)| self.idle.site.failed_count(id)).sum();
         if failed > 0 {
             painter.right(&format!(" {} {failed} failed ", appearance.symbols.failed), appearance.theme.critical);
-            painter.right(" ", Style::new());
         }
         let overdue = self.idle.site.overdue(self.idle.now).count();
         if overdue > 0 {
-            painter.right(&format!(" {} {overdue} overdue ", appearance.symbols.overdue), appearance.theme.critical);
             painter.right(" ", Style::new());
+            painter.right(&format!(" {} {overdue} overdue ", appearance.symbols.overdue), appearance.theme.critical);
         }
         let queues = self.idle.site.queues();
         let due = queues.iter().flat_map(|(id, _)| self.idle.site.approvals_due(id));
@@ -108,7 +107,6 @@ impl Header<'_> {
             let fits = |(notice, tabs): &&(&str, usize)| text::width(notice) + 2 + tabs <= painter.room();
             let fitting = UNKEPT_NOTICES.iter().find(fits).map_or("", |(notice, _)| notice);
             painter.right(&format!(" {fitting} "), appearance.theme.critical);
-            painter.right(" ", Style::new());
         }
         let long = self.tabs(true);
         let fitting = if total_width(&long) <= painter.room() { long } else { self.tabs(false) };
@@ -268,7 +266,8 @@ fn draw_tabs(
         draw_hidden_tabs(&tabs[..first], painter, appearance);
     }
     for (index, tab) in tabs.iter().enumerate().skip(first) {
-        let more = if index + 1 < tabs.len() { 2 } else { 0 };
+        // An ellipsis, and a gap before what is at the right end.
+        let more = if index + 1 < tabs.len() { 3 } else { 0 };
         let rest = hidden_failures(&tabs[index + 1..], appearance);
         if index > current && tab.width() + more + text::width(&rest) > painter.room() {
             draw_hidden_tabs(&tabs[index..], painter, appearance);

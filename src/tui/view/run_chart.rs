@@ -19,6 +19,8 @@ use super::page_title::PageTitle;
 use super::page_view::PageView;
 use super::time_format;
 
+/// Names the line of the median.
+const MEDIAN: &str = " median";
 /// The width of the scale, left of the bars.
 const SCALE_WIDTH: u16 = 11;
 /// The lines below the charts: a sign for each run, and what is known of the selected one.
@@ -134,9 +136,9 @@ impl PageView<'_> {
                 painter.left(&symbols.wait.repeat(bars), theme.warning);
                 // The scale is in the first lines.
                 if row > 1 {
-                    LinePainter::new(line, buffer, symbols).left(" median", theme.warning);
-                } else {
-                    painter.left(" median", theme.warning);
+                    LinePainter::new(line, buffer, symbols).left(MEDIAN, theme.warning);
+                } else if painter.room() > MEDIAN.len() {
+                    painter.left(MEDIAN, theme.warning);
                 }
             }
         }

@@ -30,7 +30,7 @@ fn three_keys_are_hinted_until_each_was_used_on_any_site() {
 }
 
 #[test]
-fn only_keys_that_do_now_what_is_said_are_hinted() {
+fn hints_that_are_not_true_now_are_left_out() {
     let dir = tempfile::tempdir().unwrap();
     let hints = FirstHints::remembered_in(Some(dir.path().join("used-hints")));
     let mut harness = ScreenHarness::with_hints(vec![queue("build", 1, 0, &[("a", "A"), ("b", "B")])], hints);

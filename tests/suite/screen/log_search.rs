@@ -68,7 +68,8 @@ fn enter_finds_the_error_of_the_selected_job_elsewhere() {
     harness.keys("<Enter>");
     let text = harness.wait_for_text("2 lines");
     assert!(text.contains("search all output: connection reset"), "{text}");
-    assert!(text.contains("build/a:1:1  connection reset by peer"), "{text}");
+    assert!(text.contains("\n  Job:run:line  Text ") && text.contains(" Run started\n"), "{text}");
+    assert!(text.contains("build/a:1:1   connection reset by peer") && text.contains(" 12:00:00\n"), "{text}");
     // Where nothing has failed, Enter does nothing.
     harness.keys("<Esc>j<^f><Enter>");
     let text = harness.text();

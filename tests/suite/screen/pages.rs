@@ -60,7 +60,7 @@ fn assert_shows(harness: &mut ScreenHarness, parts: &[&str]) {
 #[test]
 fn a_page_shows_the_details_of_its_job_where_there_is_room() {
     let mut harness = history(200, 60, dark());
-    for (key, page) in [("", "─ History · line/one"), ("<Esc>s", "─ Timeline"), ("<Esc>m", "─ Needs")] {
+    for (key, page) in [("", "─ History · line/one"), ("<Esc>s", "─ Timeline")] {
         harness.keys(key);
         assert_shows(&mut harness, &[page, "─ Details · #1 line/one", "✓ succeeded · value value 4", "Runs"]);
     }
@@ -88,7 +88,10 @@ fn the_history_of_a_job_is_a_chart_of_durations_memory_and_outcomes() {
         &mut harness,
         &["─ History · line/one · 4 runs · ✗ 1 failed · median 12s", "1m 00s", "took", " median"],
     );
-    assert_shows(&mut harness, &["40 MiB", "memory", "✓ succeeded · run 4", "1m 00s · 40 MiB memory", "value value 4"]);
+    assert_shows(
+        &mut harness,
+        &["40 MiB", "memory", "✓ succeeded · run 4 · 1m 00s", " · 40 MiB memory", "value value 4"],
+    );
     let text = harness.text();
     let outcomes = text.lines().find(|line| line.starts_with(" outcome")).unwrap();
     assert_eq!(outcomes.split_whitespace().collect::<Vec<_>>(), ["outcome", "·", "✗", "·", "·"]);
@@ -96,7 +99,7 @@ fn the_history_of_a_job_is_a_chart_of_durations_memory_and_outcomes() {
     let top = text.lines().find(|line| line.starts_with(" 1m 00s")).unwrap();
     assert_eq!(top.chars().filter(|sign| *sign == '█').count(), 3, "{top}");
     harness.keys("hh");
-    assert_shows(&mut harness, &["✗ exit code 3 · run 2", "10s · 20 MiB memory"]);
+    assert_shows(&mut harness, &["✗ exit code 3 · run 2 · 10s", " · 20 MiB memory"]);
     assert!(!harness.text().contains("   value value"), "a failed run has none: {}", harness.text());
     harness.keys("g");
     assert_shows(&mut harness, &["run 1 ", "value value 1"]);

@@ -75,8 +75,8 @@ fn bars_show_when_jobs_waited_and_ran_and_how_they_ended() {
     let text = harness.text();
     assert!(text.contains("─ Timeline · build · 4 runs · ✗ 1 failed · 2 min until now"), "{text}");
     let (fetch, lint, unit) = (row(&mut harness, "Fetch"), row(&mut harness, "Lint"), row(&mut harness, "Unit tests"));
-    // 120 s in 77 cells.
-    assert!((12..=14).contains(&cells(&fetch, '━')) && (2..=5).contains(&cells(&fetch, '┄')), "{fetch}");
+    // 120 s in 97 cells.
+    assert!((16..=18).contains(&cells(&fetch, '━')) && (3..=5).contains(&cells(&fetch, '┄')), "{fetch}");
     assert!(lint.starts_with(" ✗") && cells(&lint, '✗') == 2, "a sign at its start, and at its end: {lint}");
     assert!(cells(&unit, '┄') > cells(&fetch, '┄') && cells(&unit, '━') > 30, "{unit}");
     assert!(unit.ends_with("1m 00s"), "{unit}");
@@ -171,6 +171,7 @@ fn labels_are_as_wide_as_the_longest_one_needs() {
         let mut harness = ScreenHarness::new(vec![queue("line", 1, 0, &jobs)], 120, 40);
         harness.process("line");
         harness.run("line", 30, Outcome::Succeeded);
+        harness.advance_seconds(50_000);
         let row = row(harness.keys("s"), "✓");
         assert!(row.contains(title), "{row}");
         row.chars().position(|sign| matches!(sign, '┄' | '━')).unwrap()
@@ -187,6 +188,7 @@ fn a_retry_is_on_the_path_however_long_it_waited() {
     harness.process("line");
     harness.run("line", 30, failed("exit code 1"));
     harness.advance_seconds(60);
+    harness.execute_elsewhere(&[Command::PromoteDue]);
     harness.run("line", 30, Outcome::Succeeded);
     let text = harness.keys("s").text();
     assert!(text.contains("* Critical path, 2m 00s in 2 runs: One 30s ▸ retried: One 30s"), "{text}");
