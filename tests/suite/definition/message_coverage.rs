@@ -6,7 +6,7 @@ use std::path::Path;
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// Messages that no snapshot can contain.
-const ELSEWHERE: [&str; 28] = [
+const ELSEWHERE: [&str; 29] = [
     "{queue}/{name} returned an empty list, so this defines no jobs",
     "{queue}/{name} has not returned a list yet; this defines jobs when it has succeeded",
     "the value of {queue}/{name} {problem}; this defines no jobs until it has run again",
@@ -19,6 +19,7 @@ const ELSEWHERE: [&str; 28] = [
     "can't read the folder {}: {error}",
     "Run this job?",
     "{} does not exist",
+    "{} is a link to {}, which does not exist",
     "can't read {}: {source}",
     "the file keeps changing",
     "not a regular file",
