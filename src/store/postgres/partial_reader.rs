@@ -1,5 +1,7 @@
 //! The queries of decisions, answered from what a transaction knows, and from the database.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use postgres::SimpleQueryRow;
 
@@ -149,6 +151,34 @@ impl StateReader for PartialSite<'_> {
         positions.extend(self.ask(|state| StateReader::pending_positions(state, queue, priority))?);
         positions.sort_unstable();
         Ok(positions)
+    }
+
+    fn adjacent_position(
+        &self,
+        job: &Job,
+        is_before: bool,
+        skipped: &BTreeSet<JobId>,
+    ) -> Result<Option<i64>, StoreError> {
+        let among_known = self.ask(|state| StateReader::adjacent_position(state, job, is_before, skipped))?;
+        let mut unknown = Vec::new();
+        if self.known().rest(&job.queue).in_phase(Phase::Pending) > 0 {
+            // Skipped jobs are known.
+            let limit = self.known().stored_ids().count().saturating_add(1);
+            let (order, direction) = if is_before { ("<", "DESC") } else { (">", "ASC") };
+            let condition = format!(
+                "j.queue = {} AND j.rank = {} AND {} AND (j.position, j.id) {order} ({}, {}) \
+                 ORDER BY j.position {direction}, j.id {direction} LIMIT {limit}",
+                json(&job.queue),
+                -i64::from(job.definition.scheduling.priority),
+                in_phase(Phase::Pending),
+                job.position,
+                job.id.0,
+            );
+            unknown = self.unknown_keys("j.position, 0", &condition)?;
+        }
+        let among_unknown = unknown.first().map(|(position, ..)| *position);
+        let both = among_known.into_iter().chain(among_unknown);
+        Ok(if is_before { both.max() } else { both.min() })
     }
 
     fn resolve(&self, target: &JobRef) -> Result<Option<JobId>, StoreError> {
