@@ -13,8 +13,8 @@ use super::safe_output;
 use super::time_text::iso_time;
 use crate::clock;
 use crate::model::{
-    DuePage, DueRecord, DueResult, ExpectationState, Job, Overdue, QueueId, QueueMode, QueueStatus, ScheduleState,
-    ScheduleTarget, SiteState,
+    DueOutcome, DuePage, DueRecord, DueResult, ExpectationState, Job, Outcome, Overdue, QueueId, QueueMode,
+    QueueStatus, ScheduleState, ScheduleTarget, SiteState,
 };
 use crate::site;
 use crate::store::SiteOverview;
@@ -66,7 +66,7 @@ pub(super) fn check(sites: Vec<OpenSite>, names: &[String], json: bool) -> Resul
 
 fn problems(site: &mut OpenSite, names: &[String]) -> Result<Vec<StatusProblem>, CliError> {
     let now = clock::now();
-    let (SiteOverview { state: site_state, .. }, queues) = site.overview_of(names)?;
+    let (SiteOverview { state: site_state, counts }, queues) = site.overview_of(names)?;
     let mut found = ProblemList { file: site.paths.file.display().to_string(), problems: Vec::new() };
     if !site::keeps_schedules(site.store.as_mut(), &site.paths)? {
         let message = "no worker keeps the schedules; `setlist service install` keeps one";
@@ -100,8 +100,23 @@ fn problems(site: &mut OpenSite, names: &[String]) -> Result<Vec<StatusProblem>,
             let message = format!("due {}: {reason}", local_time(due));
             found.add("missed", Some(&state.queue), job_of(&site_state, &state.target), message, Some(due));
         }
+        let is_failing = match &state.target {
+            ScheduleTarget::Queue(queue) => counts.get(queue).is_some_and(|counts| counts.failed > 0),
+            ScheduleTarget::Job(job) => site_state.job(*job).and_then(Job::outcome).is_some_and(has_failed),
+        };
+        // With an expectation, a failure matters only if no success comes in time.
+        if let Some(last) = last.filter(|_| is_failing && site_state.expectation(&state.target).is_none())
+            && matches!(last.outcome, Some(DueOutcome::Failed | DueOutcome::Interrupted))
+        {
+            let message = format!("its run due {} failed, and has not succeeded since", local_time(last.due));
+            found.add("failed", Some(&state.queue), job_of(&site_state, &state.target), message, Some(last.due));
+        }
     }
     Ok(found.problems)
+}
+
+fn has_failed(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(_) | Outcome::Interrupted)
 }
 
 /// The latest due time of a schedule, and why its jobs were not started in time, if they were not.

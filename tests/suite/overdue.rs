@@ -186,6 +186,24 @@ fn a_missed_due_time_is_a_problem() {
 }
 
 #[test]
+fn a_failed_run_of_a_schedule_is_a_problem_until_it_succeeds() {
+    let site = TempSite::with(
+        "queues: {q: [{id: tick, run: 'test -e good', schedule: '@every 1s'}, {id: expected, run: 'false', schedule: \
+         '@every 1s', expect: {within: 2h}}], all: {schedule: '@every 1s', jobs: [{id: a, run: 'test -e good'}]}}\n",
+    );
+    let mut worker = start_worker(&site);
+    wait_for("the failures", || (kinds(&site) == ["failed", "failed"]).then_some(()));
+    let failed = wait_for("them again", || Some(problems(&site)).filter(|found| found.len() == 2));
+    let named: Vec<_> = failed.iter().map(|found| (&found["queue"], &found["job"])).collect();
+    assert!(named.contains(&(&json!("q"), &json!("q/tick"))), "{failed:?}");
+    assert!(named.contains(&(&json!("all"), &json!(null))), "{failed:?}");
+    assert!(failed[0]["message"].as_str().unwrap().ends_with(" failed, and has not succeeded since"), "{failed:?}");
+    site.write("good", "");
+    wait_for("the successes", || kinds(&site).is_empty().then_some(()));
+    stop_worker(&mut worker);
+}
+
+#[test]
 fn a_silent_run_is_stalled_until_it_prints_again() {
     let site = TempSite::with(
         "queues: {q: [{id: a, stall: 1s, on_stall: 'echo \"$SETLIST_EVENT $SETLIST_JOB $SETLIST_MESSAGE\" >> reported', \
