@@ -15,12 +15,17 @@ use super::safe_output;
 use super::show::slow_result;
 use crate::clock;
 use crate::model::{
-    Cause, ExplainedNeed, Explanation, Job, JobState, Outcome, OutcomeCondition, Phase, RunEnd, SiteState, StaleReason,
-    WaitReason,
+    Cause, ExplainedNeed, Explanation, Job, JobState, Outcome, OutcomeCondition, PathLink, Phase, RunEnd, RunPeriod,
+    RunSpan, RunsByEnd, SiteState, StaleReason, WaitReason,
 };
+use crate::store::Store;
 use crate::text;
 use crate::worker::observe_job;
 
+/// A wait that is shorter is not mentioned.
+const MIN_WAIT: Duration = Duration::from_millis(500);
+/// How many runs are looked at to find what a run has waited for.
+const MAX_RUNS_BEFORE: usize = 4_000;
 /// More needed jobs than this are only counted.
 const MAX_NEEDS: usize = 10;
 
@@ -56,6 +61,20 @@ struct ExplanationRecord<'a> {
     advice: Option<&'static str>,
     /// Set if its last run was slower than usual.
     slow: Option<SlowRunRecord>,
+    /// What its last run waited for before it started.
+    waited: Option<WaitedRecord>,
+}
+
+/// A wait that is over.
+#[derive(Serialize)]
+struct WaitedRecord {
+    wait_ms: u64,
+    /// `need`, `slot` or `pool`.
+    reason: &'static str,
+    pool: Option<String>,
+    /// The job that held it up.
+    job: String,
+    run: u64,
 }
 
 #[derive(Serialize)]
@@ -111,9 +130,11 @@ pub(super) fn explain(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitS
             }
         }
     };
+    let waited = waited(site.store.as_mut(), &site_state, job)?;
     let mut out = BufWriter::new(safe_output::stdout());
     if json {
         let record = ExplanationRecord {
+            waited,
             slow: slow.as_ref().map(SlowRunRecord::new),
             ..record(&site_state, job, &explanation, &files, now)
         };
@@ -123,6 +144,9 @@ pub(super) fn explain(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitS
         for (name, value) in lines(&site_state, job, &explanation, &files, now) {
             writeln!(out, "  {name:<9} {}", text::sanitize_line(&value))?;
         }
+        if let Some(waited) = waited {
+            writeln!(out, "  {:<9} {}", "waited", text::sanitize_line(&waited.describe()))?;
+        }
         if let Some(slow) = slow {
             writeln!(out, "  {:<9} {}", "slow", text::sanitize_line(&slow.to_string()))?;
         }
@@ -130,6 +154,40 @@ pub(super) fn explain(mut site: OpenSite, job: &Job, json: bool) -> Result<ExitS
     out.flush()?;
     drop(out);
     site.finish(ExitStatus::Success)
+}
+
+/// What the last run of a job waited for, as far as the runs around it tell.
+fn waited(store: &mut dyn Store, site_state: &SiteState, job: &Job) -> Result<Option<WaitedRecord>, CliError> {
+    let Some(run) = job.last_run.as_deref() else { return Ok(None) };
+    let span = RunSpan::new(job.id, run);
+    let Some(since) = job.waited_since(&span) else { return Ok(None) };
+    let period = RunPeriod { queue: None, from: Some(since), until: Some(span.started), limit: MAX_RUNS_BEFORE };
+    let runs = store.runs_in(&period)?;
+    let awaited = RunsByEnd::new(site_state, &runs.iter().collect::<Vec<_>>()).awaited_by(&span);
+    Ok(awaited.and_then(|(holder, link)| {
+        let (reason, pool) = match link {
+            PathLink::Need => ("need", None),
+            PathLink::Slot => ("slot", None),
+            PathLink::Pool(pool) => ("pool", Some(pool.to_string())),
+            PathLink::First | PathLink::Retry => return None,
+        };
+        // Before that, it waited for something else, such as for its queue to be processed.
+        let wait = (span.started - since.max(holder.started)).to_std().unwrap_or_default();
+        let wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
+        let job = site_state.job(holder.job)?.path();
+        (wait >= MIN_WAIT).then_some(WaitedRecord { wait_ms, reason, pool, job, run: holder.run.0 })
+    }))
+}
+
+impl WaitedRecord {
+    fn describe(&self) -> String {
+        let wait = text::duration(Duration::from_millis(self.wait_ms));
+        match &self.pool {
+            Some(pool) => format!("{wait} for {pool}, until run {} of {} ended", self.run, self.job),
+            None if self.reason == "need" => format!("{wait} for run {} of {}, which it needs", self.run, self.job),
+            None => format!("{wait} for a free slot, until run {} of {} ended", self.run, self.job),
+        }
+    }
 }
 
 /// What would happen to the job now, as one word and as a sentence. Scripts read these words: they never change.
@@ -349,6 +407,7 @@ fn record<'a>(
         cause: cause.map(|cause| cause.kind.as_str()),
         advice: cause.and_then(Cause::advice),
         slow: None,
+        waited: None,
     }
 }
 

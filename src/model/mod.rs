@@ -86,7 +86,7 @@ pub use cause::{Cause, CauseKind};
 pub use checks::DecideError;
 pub use command::{ArrivalRule, Command, DesiredQueue, DesiredState, NothingToDo, Placement, Refusal, ValueRead};
 pub use conditions::{ConditionKind, Conditions};
-pub use critical_path::{PathLink, PathStep, critical_path};
+pub use critical_path::{PathLink, PathStep, RunsByEnd, critical_path};
 pub use environment::{Environment, EnvironmentId, PassEnv};
 pub use event::{AfterRun, Event, EventRecord, RemovalReason};
 pub use exec_options::ExecOptions;

@@ -104,3 +104,28 @@ fn a_finished_job_says_which_sources_changed_and_why_it_failed() {
     assert!(maybe.contains("outcome skipped TIME ago: condition: `if` exited with 1\n"), "{maybe}");
     assert_eq!(site.run(&["explain", "q/none"]).code, Some(2));
 }
+
+#[test]
+fn a_job_that_has_run_says_what_it_waited_for() {
+    let site = TempSite::with(
+        "pools: {db: 1}\nqueues:\n  a: [{id: users, uses: db, run: 'until test -e go; do sleep 0.01; done; sleep 1'}, \
+         {id: next, run: 'true'}]\n  b: [{id: orders, uses: db, run: 'true'}]\n",
+    );
+    site.ok(&["start", "a"]);
+    site.wait_until("a/users", |job| job["state"] == "running");
+    site.ok(&["start", "b"]);
+    site.write("go", "");
+    site.ok(&["wait"]);
+    let users = site.job("a/users")["run_id"].clone();
+    let expected = |text: &str| format!("waited TIME for {text} run {users} of a/users ended\n");
+    assert!(explained(&site, "b/orders").contains(&expected("db, until")), "{}", explained(&site, "b/orders"));
+    assert!(explained(&site, "a/next").contains(&expected("a free slot, until")), "{}", explained(&site, "a/next"));
+    let orders = record(&site, "b/orders")["waited"].clone();
+    assert_eq!((&orders["reason"], &orders["pool"], &orders["job"]), (&json!("pool"), &json!("db"), &json!("a/users")));
+    assert_eq!(orders["run"], users);
+    // A run that succeeded earlier is no attempt before this one.
+    assert_eq!(record(&site, "a/users")["waited"], json!(null));
+    site.ok(&["retry", "a/users"]);
+    site.ok(&["wait"]);
+    assert_eq!(record(&site, "a/users")["waited"], json!(null));
+}

@@ -241,11 +241,12 @@ impl PageView<'_> {
         painter.left(&head, theme.dim);
         let parts = path.iter().zip(&spans).enumerate().map(|(nth, (step, span))| {
             let label = self.timeline_label(step.job, timeline.queue.is_none(), MAX_PATH_LABEL);
-            let why = match step.link {
-                PathLink::First => "",
-                PathLink::Need => " needs it:",
-                PathLink::Slot => " got its slot:",
-                PathLink::Retry => " retried:",
+            let why = match &step.link {
+                PathLink::First => String::new(),
+                PathLink::Need => " needs it:".to_owned(),
+                PathLink::Slot => " got its slot:".to_owned(),
+                PathLink::Pool(pool) => format!(" released {}:", text::sanitize_line(pool)),
+                PathLink::Retry => " retried:".to_owned(),
             };
             let arrow = if nth == 0 { String::new() } else { format!(" {}{why} ", symbols.arrow) };
             format!("{arrow}{label} {}", duration_text(span, self.now))
