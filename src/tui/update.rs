@@ -22,6 +22,8 @@ use super::status_line::Severity;
 
 /// How long a removal can be undone.
 const UNDO_TIME: TimeDelta = TimeDelta::seconds(10);
+/// How many steps a search for matches may take before a key acts: a few milliseconds.
+const MAX_SCANS_BEFORE_KEY: usize = 10;
 
 impl Screen {
     /// Handles a message for which enough of the site is loaded; returns the effects to carry out.
@@ -153,14 +155,18 @@ impl Screen {
 
     /// Continues scanning for matches and reading output, which are done in bounded steps.
     fn continue_work(&mut self) {
+        self.scan_for_matches();
+        if self.is_reading() {
+            self.refresh_output();
+        }
+    }
+
+    fn scan_for_matches(&mut self) {
         self.with_lists(|lists, _, site_state| {
             if let Some(filter) = lists.filter_mut() {
                 filter.scan_more(site_state);
             }
         });
-        if self.is_reading() {
-            self.refresh_output();
-        }
     }
 
     /// Applies new events.
@@ -335,6 +341,7 @@ impl Screen {
             Some(dialog) => return self.press_in_dialog(dialog, key, now),
             None => {}
         }
+        self.find_matches_before_key();
         if let Some(action) = self.settings.keymap.action(key, self.lists.focus().output) {
             return self.perform(action, now);
         }
@@ -345,6 +352,18 @@ impl Screen {
             now,
         );
         Vec::new()
+    }
+
+    /// A key that is typed right after one that filters or sorts the lists is about what they show then. So the matches are
+    /// found before it acts, unless there are very many jobs.
+    fn find_matches_before_key(&mut self) {
+        if !self.is_scanning() {
+            return;
+        }
+        for _ in 0..MAX_SCANS_BEFORE_KEY {
+            self.scan_for_matches();
+        }
+        self.sync_lists();
     }
 
     /// Handles a key press in a dialog.

@@ -11,6 +11,7 @@ use setlist::model::{
 };
 use setlist::store::log::{DiffLine, LineEquality, OutputDiff};
 use setlist::tui::keys::KeyPress;
+use setlist::tui::message::Message;
 
 use crate::readme::{help_topic, read};
 
@@ -256,4 +257,21 @@ fn ten_questions_are_answered_with_three_keys_each() {
     let text = ask(&mut harness, "Which run had the best value?");
     assert_has(&text, &["─ Results · sweep/train", "lowest loss first"], &text);
     assert_has(&first_below(&text, "seed"), &["142", "0.017"], &text);
+}
+
+#[test]
+fn keys_that_are_typed_right_after_a_filter_act_on_what_it_finds() {
+    let mut harness =
+        ScreenHarness::new(vec![queue("line", 1, 0, &[("a", "One"), ("b", "Two"), ("c", "Three")])], 120, 40);
+    harness.process("line");
+    for job in 0..2 {
+        harness.run("line", 30 + job, failed("exit code 1"));
+    }
+    harness.start("line");
+    for key in KeyPress::parse_sequence("0FG").unwrap() {
+        harness.screen.handle(Message::Key(key), harness.now);
+    }
+    harness.send(Message::Tick);
+    let text = harness.text();
+    assert!(text.lines().any(|line| line.starts_with("›✗") && line.contains("One")), "{text}");
 }
