@@ -53,6 +53,7 @@ struct ExplanationRecord<'a> {
     requirements: Vec<&'static str>,
     needs: Vec<ExplainedNeedRecord<'a>>,
     holders: Vec<HolderRecord<'a>>,
+    ahead: Vec<&'a str>,
     stopped_by: &'a [String],
     conditions: Vec<ConditionRecord>,
     files: Option<FilesRecord<'a>>,
@@ -209,13 +210,15 @@ fn verdict(site_state: &SiteState, job: &Job, explanation: &Explanation, files: 
             ("finished", format!("it has finished; if it was requested again, {then}"))
         }
         (_, Some(WaitReason::NeedsFailed(_))) => ("skips", "it will be skipped when its queue is processed".to_owned()),
-        (_, Some(WaitReason::FreeSlot)) if explanation.holders.is_empty() => match files {
-            _ if is_up_to_date => ("skips", "it is next, and will be skipped: it is up to date".to_owned()),
-            _ if !site_state.workers().any(|worker| worker.serves(&job.queue)) => {
-                ("waits", format!("it is next, but no worker is running; `setlist start {}` starts one", job.queue))
+        (_, Some(WaitReason::FreeSlot)) if explanation.holders.is_empty() && explanation.ahead.is_empty() => {
+            match files {
+                _ if is_up_to_date => ("skips", "it is next, and will be skipped: it is up to date".to_owned()),
+                _ if !site_state.workers().any(|worker| worker.serves(&job.queue)) => {
+                    ("waits", format!("it is next, but no worker is running; `setlist start {}` starts one", job.queue))
+                }
+                _ => ("runs", "it is next".to_owned()),
             }
-            _ => ("runs", "it is next".to_owned()),
-        },
+        }
         (_, waiting) => {
             let by_itself =
                 waiting.as_ref().is_some_and(|waiting| !waiting.is_about_mode() && *waiting != WaitReason::Confirm);
@@ -252,7 +255,7 @@ fn waiting_line(
             let noun = if workers.len() == 1 { "worker" } else { "one of the workers" };
             ("waits for", format!("free slots of {noun} {}", workers.join(", ")))
         }
-        WaitReason::FreeSlot if !explanation.holders.is_empty() => {
+        WaitReason::FreeSlot if !explanation.holders.is_empty() || !explanation.ahead.is_empty() => {
             let slots = site_state.queue(&job.queue).map_or(1, |queue| queue.settings.max_parallel());
             ("waits for", format!("a free slot of {} (parallel: {slots})", job.queue))
         }
@@ -289,6 +292,8 @@ fn lines(
     lines.extend(
         explanation.holders.iter().map(|holder| ("held by", format!("{} since {}", holder.job, ago(holder.since)))),
     );
+    let before = explanation.ahead.iter().take(MAX_NEEDS);
+    lines.extend(before.map(|(job, waiting)| ("behind", format!("{job}: {}", waiting.describe(now)))));
     lines.extend(need_lines(&explanation.needs, now));
     for (kind, program) in
         job.script().into_iter().flat_map(|script| &script.exec.conditions).flat_map(|conditions| conditions.programs())
@@ -398,6 +403,7 @@ fn record<'a>(
             .iter()
             .map(|holder| HolderRecord { job: &holder.job, for_ms: millis(elapsed(holder.since, now)) })
             .collect(),
+        ahead: explanation.ahead.iter().map(|(job, _)| &**job).collect(),
         stopped_by: &explanation.stopped_by,
         conditions: conditions
             .map(|(kind, program)| ConditionRecord { field: kind.as_str(), command: command_line(program) })

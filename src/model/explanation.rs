@@ -22,6 +22,8 @@ pub struct Explanation {
     pub needs: Vec<ExplainedNeed>,
     /// The running jobs that hold what it waits for, slots or units of a pool, oldest first.
     pub holders: Vec<Holder>,
+    /// The pending jobs that keep free slots of its queue, where it waits for one of these, and what they wait for.
+    pub ahead: Vec<(String, WaitReason)>,
     /// The workers that could run it, where it waits for free slots of one of them; empty where it waits for its queue.
     pub full_workers: Vec<WorkerId>,
     /// The jobs that stopped its queue, where it waits for that.
@@ -69,6 +71,10 @@ impl SiteState {
             _ => Vec::new(),
         };
         let holder = |holder: &Job| Some(Holder { job: holder.path(), since: holder.last_run.as_ref()?.started });
+        let ahead = match &waiting {
+            Some(WaitReason::FreeSlot) if full_workers.is_empty() => self.jobs_with_slots_before(job),
+            _ => Vec::new(),
+        };
         let stopped_by = match waiting {
             Some(WaitReason::QueueStopped) => self.stopped_by(&job.queue).map(Job::path).collect(),
             _ => Vec::new(),
@@ -81,6 +87,11 @@ impl SiteState {
             },
             needs: self.explained_needs(job),
             holders: holders.into_iter().filter_map(holder).collect(),
+            ahead: ahead
+                .iter()
+                .filter_map(|job| Some((job.path(), self.wait_reason(job)?)))
+                .filter(|(_, waiting)| *waiting != WaitReason::FreeSlot)
+                .collect(),
             full_workers,
             stopped_by,
             waiting,

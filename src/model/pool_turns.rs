@@ -266,6 +266,18 @@ impl SiteState {
         Some((Arc::clone(&missing.pool), holders))
     }
 
+    /// The jobs that get free slots of the queue of this job before it, though they wait for pools or labels, in order.
+    pub(super) fn jobs_with_slots_before(&self, job: &Job) -> Vec<Job> {
+        let Ok(queues) = StateReader::queues(self);
+        let Some(queue) = queues.iter().find(|queue| queue.id == job.queue) else { return Vec::new() };
+        let Ok(used) = self.used_slots(&queue.id);
+        let Ok(mut jobs) = next_for_slots(self, queue, queue.settings.max_parallel().saturating_sub(used));
+        if let Some(turn) = jobs.iter().position(|next| next.id == job.id) {
+            jobs.truncate(turn);
+        }
+        jobs
+    }
+
     /// A pool of which another job gets units first, and that job: it waits for more of them, or for another pool as well.
     pub(super) fn pool_turn_before(&self, job: &Job) -> Option<(Arc<str>, &Job)> {
         // A job only waits for units that others hold.

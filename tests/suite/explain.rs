@@ -129,3 +129,25 @@ fn a_job_that_has_run_says_what_it_waited_for() {
     site.ok(&["wait"]);
     assert_eq!(record(&site, "a/users")["waited"], json!(null));
 }
+
+#[test]
+fn a_job_behind_one_that_waits_for_a_pool_says_so() {
+    let site = TempSite::with(
+        "pools: {gpu: 1}\nqueues:\n  a:\n    parallel: 2\n    jobs:\n      \
+         - {id: holds, uses: gpu, run: 'until test -e go; do sleep 0.01; done'}\n      \
+         - {id: wants, uses: gpu, run: 'true'}\n      - {id: cpu, run: 'true'}\n  \
+         b: [{id: big, uses: gpu, run: 'true'}, {id: plain, run: 'true'}]\n",
+    );
+    site.ok(&["start", "a"]);
+    site.wait_until("a/holds", |job| job["state"] == "running");
+    site.ok(&["start", "b"]);
+    assert_eq!(
+        explained(&site, "a/cpu"),
+        "now it waits\nwaits for a free slot of a (parallel: 2)\nheld by a/holds since TIME\n\
+         behind a/wants: waiting for gpu (held by a/holds since TIME)\n"
+    );
+    assert!(explained(&site, "b/plain").starts_with("now it waits\n"), "{}", explained(&site, "b/plain"));
+    assert_eq!(record(&site, "b/plain")["ahead"], json!(["b/big"]));
+    site.write("go", "");
+    site.ok(&["wait"]);
+}
