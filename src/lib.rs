@@ -85,6 +85,7 @@
 //! | what happens at a due time | `model/due_times.rs` (decided), `due_outcomes.rs` (how its run ended), `recurrence.rs` (when) |
 //! | the delay of retries | `model/retry.rs` |
 //! | the environment of a job | `runner/variables.rs` (order), `worker/setlist_variables.rs` (`SETLIST_…`), `worker/environment_cache.rs` (the user's) |
+//! | `snapshot: git` | when a snapshot is made: `site/snapshots.rs`, `worker/event_loop/snapshots.rs`; recorded by `model/job_snapshots.rs` and `request_inputs.rs`; how git is run: `runner/git`; what is removed when: `site/snapshots.rs`, `worker/run_folders.rs` |
 //! | what running jobs use | `runner/live_usage.rs`, `site/run_usage.rs`; shown by `tui/run_usage.rs` and `cli/usage_now.rs` |
 //! | which processes belong to a run | `runner/process_tree.rs`; its cgroup: `runner/cgroup.rs`, and when it enters it: `cgroup_entry.rs` |
 //! | signals of cancel, kill and timeout | `runner/run_process.rs` |

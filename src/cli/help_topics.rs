@@ -18,13 +18,13 @@ macro_rules! topics {
     };
 }
 
-const TOPICS: [HelpTopic; 21] = topics![
-    "jobs.yaml" "schedules" "monitoring" "values" "inputs" "items" "conditions" "pools" "environment" "failures" "keys" "filters"
+const TOPICS: [HelpTopic; 22] = topics![
+    "jobs.yaml" "schedules" "monitoring" "values" "inputs" "items" "conditions" "snapshots" "pools" "environment" "failures" "keys" "filters"
     "json" "state" "machines" "service" "config" "import" "from" "other-tools" "what-happens"
 ];
 
 /// What people look for, and the field or topic that it is about.
-const OTHER_WORDS: [(&str, &str); 25] = [
+const OTHER_WORDS: [(&str, &str); 27] = [
     ("approvals", "confirm"),
     ("approval", "confirm"),
     ("concurrency", "parallel"),
@@ -32,6 +32,7 @@ const OTHER_WORDS: [(&str, &str); 25] = [
     ("dependencies", "needs"),
     ("dependency", "needs"),
     ("exit-codes", "ok_codes"),
+    ("git", "snapshots"),
     ("gpu", "runs_on"),
     ("hook", "on_finish"),
     ("hooks", "on_finish"),
@@ -49,6 +50,7 @@ const OTHER_WORDS: [(&str, &str); 25] = [
     ("terminal", "pty"),
     ("timeouts", "timeout"),
     ("value", "values"),
+    ("worktree", "snapshots"),
     ("variables", "SETLIST_QUEUE"),
 ];
 

@@ -208,7 +208,7 @@ fn refuse_other_values(
     given: &GivenInputs,
 ) -> Result<(), CliError> {
     let Some(queue) = site_state.queue(id).filter(|queue| queue.mode == QueueMode::Processing) else { return Ok(()) };
-    let first = queue.inputs.as_deref();
+    let first = queue.inputs.as_deref().map(|inputs| &inputs.values);
     let is_other = |input: &InputDeclaration| {
         given
             .values()

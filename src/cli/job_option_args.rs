@@ -43,6 +43,9 @@ pub(super) struct JobOptionArgs {
     /// A script that runs when the job has finished, whatever its outcome: see `on_finish` in `setlist help jobs.yaml`.
     #[arg(long, value_name = "SCRIPT", value_parser = script)]
     pub(super) on_finish: Option<String>,
+    /// Run it on the files of its git repository as they are now: see `setlist help snapshots`.
+    #[arg(long)]
+    pub(super) snapshot: bool,
     /// Run it in a pseudo-terminal.
     #[arg(long)]
     pub(super) pty: bool,

@@ -11,6 +11,7 @@ use super::name_syntax::whole_queue;
 use super::open_site::OpenSite;
 use crate::model::{
     ExecOptions, Hook, Job, JobRef, Need, OutcomeCondition, Program, QueueId, RetryPolicy, SchedulingOptions,
+    SnapshotKind,
 };
 use crate::text;
 
@@ -71,6 +72,7 @@ impl JobOptionArgs {
     pub(super) fn set_exec_options(&self, exec: &mut ExecOptions, here: &Path) {
         exec.env_files = self.env_file.iter().map(|file| from_folder(here, file)).collect();
         exec.pty = self.pty;
+        exec.snapshot = self.snapshot.then_some(SnapshotKind::Git);
         exec.on_finish = self
             .on_finish
             .as_ref()

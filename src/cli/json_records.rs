@@ -12,6 +12,7 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::artifacts::RunArtifacts;
 use super::error::CliError;
+use super::snapshot_record::SnapshotRecord;
 use super::time_text::iso_time;
 use super::usage_now::UsageNowRecord;
 use crate::model::{
@@ -171,6 +172,9 @@ pub(super) struct JobRecord<'a> {
     stalled_since: Option<String>,
     /// By when it should have succeeded, if it is overdue. Only commands that show jobs know this.
     overdue_since: Option<String>,
+    /// The files that it was given, if it runs on a snapshot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<SnapshotRecord<'a>>,
     /// What its processes use while it runs. Only commands that show jobs know this.
     usage_now: Option<UsageNowRecord>,
     #[serde(flatten)]
@@ -244,6 +248,9 @@ struct RunRecord<'a> {
     scaled_limits: Option<ScaledLimitsRecord>,
     /// What was not kept of its limits, in words.
     unkept_limits: &'a [String],
+    /// The files that it was given, if it ran on a snapshot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<SnapshotRecord<'a>>,
 }
 
 /// The result of a needed job.
@@ -386,6 +393,7 @@ impl<'a> JobRecord<'a> {
             skipped_by: job.outcome().and_then(Outcome::skip_kind).map(SkipKind::as_str),
             stalled_since: job.stalled_since().map(iso_time),
             overdue_since: None,
+            snapshot: job.snapshot().map(SnapshotRecord::new),
             usage_now: None,
             details: None,
         }
@@ -477,6 +485,7 @@ impl<'a> RunRecord<'a> {
             skipped_by: end.and_then(|end| end.outcome.skip_kind()).map(SkipKind::as_str),
             scaled_limits: run.inputs.as_deref().and_then(|inputs| ScaledLimitsRecord::new(&inputs.scaled)),
             unkept_limits: run.inputs.as_deref().map_or(&[], |inputs| &inputs.unkept_limits),
+            snapshot: run.snapshot().map(SnapshotRecord::new),
         }
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn print(site: &mut OpenSite, jobs: &[Job], options: &LogArgs, color:
         exit = ExitStatus::JobFailed;
         for (sign, run) in [("---", old), ("+++", new)] {
             let at = local_time(run.started);
-            let line = format!("{sign} {} run {}  {at}", text::sanitize_line(&job.path()), run.attempt);
+            let on = run.snapshot().map(|snapshot| format!("  on {}", snapshot.short_id())).unwrap_or_default();
+            let line = format!("{sign} {} run {}  {at}{on}", text::sanitize_line(&job.path()), run.attempt);
             writeln!(out, "{}", styled(&line, "1", color))?;
         }
         let mut written = Ok(());

@@ -71,6 +71,7 @@ mod show_environment;
 mod signals;
 mod site_args;
 mod site_files;
+mod snapshot_record;
 mod start;
 mod status;
 mod status_check;

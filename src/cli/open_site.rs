@@ -224,8 +224,8 @@ impl OpenSite {
     /// Executes commands of the user of this process, whose environment the work runs with.
     pub(super) fn execute(&mut self, commands: Vec<Command>) -> Result<Vec<CommandResult>, CliError> {
         let now = self.store.clock().now();
-        let (store, state) = (self.store.as_mut(), &self.paths.state);
-        Ok(site::execute_requests_with(store, state, commands, &self.inputs, now)?)
+        let (store, paths) = (self.store.as_mut(), &self.paths);
+        Ok(site::execute_requests_with(store, paths, commands, &self.inputs, now)?)
     }
 
     /// Removes the environments of requests that were withdrawn.

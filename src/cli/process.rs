@@ -216,7 +216,7 @@ fn process_late_jobs(
     let queues = reporter.queues_with_late_jobs(store)?;
     let commands: Vec<_> = queues.into_iter().map(|queue| Command::Process { queue }).collect();
     let now = store.clock().now();
-    let answers = execute_requests_with(store, &paths.state, commands, inputs, now)?;
+    let answers = execute_requests_with(store, paths, commands, inputs, now)?;
     let is_processing = answers.iter().any(|result| matches!(result, Ok(_) | Err(Refusal::AlreadyInMode { .. })));
     for event in answers.into_iter().flatten().flatten() {
         reporter.handle_event(store, &EventRecord { seq: 0, at: now, event }, None);

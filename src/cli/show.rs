@@ -126,6 +126,8 @@ fn check_fields(job: &Job) -> Vec<(&'static str, String)> {
         let names = [("sources", &files.sources), ("outputs", &files.outputs)];
         fields.extend(names.map(|(name, patterns)| (name, plain(patterns))));
     }
+    let taken = job.snapshot().map(|snapshot| format!(": {}", snapshot.describe())).unwrap_or_default();
+    fields.extend(exec.snapshot.map(|kind| ("snapshot", format!("{}{taken}", kind.as_str()))));
     fields.push(("limits", exec.limits.to_string()));
     fields.push(("items for", job.definition.scheduling.item_entries.join(", ")));
     fields.retain(|(_, text)| !text.is_empty());
@@ -264,6 +266,7 @@ fn describe_run(run: &Run, machine: Option<&String>) -> String {
     if let Some(inputs) = &run.inputs {
         lines.extend((!inputs.pools.is_empty()).then(|| format!("   held {}", describe_holds(&inputs.pools))));
         lines.extend((!inputs.inputs.is_empty()).then(|| format!("   with {}", describe_inputs(&inputs.inputs))));
+        lines.extend(inputs.snapshot.iter().map(|snapshot| format!("   on {}", snapshot.describe())));
         lines.extend(inputs.command.iter().flat_map(|command| command.lines()).map(|line| format!("   ran {line}")));
         lines.extend(inputs.is_cut.then(|| "   a value that it got was cut to 32 KiB".to_owned()));
     }

@@ -227,6 +227,8 @@ fn read_queue(
         expect: queue_expect,
         on_overdue,
         inputs: inputs.inherit_from(file_inputs),
+        // Known when its jobs are.
+        has_snapshots: false,
         is_in_file: true,
         order: u32::try_from(order).unwrap_or(u32::MAX),
     };

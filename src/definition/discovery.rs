@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 /// The name of a site's file.
 pub const FILE_NAME: &str = "jobs.yaml";
 
+/// The name of the state folder beside it.
+const STATE_DIR_NAME: &str = ".setlist";
+
 /// Returns the nearest `jobs.yaml` in `start` or a folder above it.
 pub fn find(start: &Path) -> Option<PathBuf> {
     files_above(start).next()
@@ -42,7 +45,10 @@ fn files_above(start: &Path) -> impl Iterator<Item = PathBuf> {
     // The ancestors of a relative path end at its first component, so make it absolute.
     let start = std::path::absolute(start).unwrap_or_else(|_| start.to_owned());
     let folders: Vec<PathBuf> = start.ancestors().map(Path::to_owned).collect();
-    folders.into_iter().map(|folder| folder.join(FILE_NAME)).filter(|file| file.is_file())
+    // A file below a state folder is that of a snapshot of the site.
+    let is_state = |folder: &Path| folder.components().any(|part| part.as_os_str() == STATE_DIR_NAME);
+    let folders = folders.into_iter().filter(move |folder| !is_state(folder));
+    folders.map(|folder| folder.join(FILE_NAME)).filter(|file| file.is_file())
 }
 
 fn with_user_file(mut files: Vec<PathBuf>, own: Option<PathBuf>) -> Vec<PathBuf> {

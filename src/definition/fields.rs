@@ -77,6 +77,7 @@ pub(super) enum FieldType {
     Shell,
     Condition,
     Patterns,
+    Snapshot,
     Sources,
     SourceComparison,
     SizeKept,
@@ -204,6 +205,8 @@ fields! {
     Shell "shell" Shell
         "The shell or interpreter for the script, or a command as a list that takes the script. Default: `sh`."
     Cwd "cwd" NonEmptyText "The working directory, relative to the folder of this file. Default: that folder."
+    Snapshot "snapshot" Snapshot
+        "`git`: the job runs on the files of its git repository as they were when it was requested. Default: `none`."
     Timeout "timeout" Timeout "The job is stopped after this time. Default: `none`."
     Grace "grace" Duration "The time between stopping a job and killing it. Default: `10s`."
     Retry "retry" Retry

@@ -13,10 +13,10 @@ use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
 use super::spelling::quoted;
 use super::value_path::ValuePath;
-use super::{hook, labels, pass_env, pools, program, retry, stall, units, value};
+use super::{hook, labels, pass_env, pools, program, retry, stall, start_checks, units, value};
 use crate::model::{
     ExecOptions, Expectation, Hook, NotBefore, PassEnv, PoolUse, QueueHook, RetryPolicy, Schedule, SchedulingOptions,
-    StallPolicy,
+    SnapshotKind, StallPolicy,
 };
 
 /// The inheritable fields of one level. `None` where the level doesn't set a field.
@@ -30,6 +30,7 @@ pub(super) struct InheritedFields {
     pub(super) secrets: Option<Arc<[String]>>,
     pub(super) shell: Option<Arc<Vec<String>>>,
     cwd: Option<PathBuf>,
+    snapshot: Option<Override<SnapshotKind>>,
     timeout: Option<Override<Duration>>,
     grace: Option<Duration>,
     retry: Option<RetryPolicy>,
@@ -63,6 +64,7 @@ impl InheritedFields {
             InheritableJobField::Env => self.env = value::env_variables(node, path, problems).unwrap_or_default(),
             InheritableJobField::Shell => self.shell = program::read_shell(node, path, problems).map(Into::into),
             InheritableJobField::Cwd => self.cwd = read_path(node, path, problems),
+            InheritableJobField::Snapshot => self.snapshot = start_checks::read_snapshot(node, path, problems),
             InheritableJobField::Timeout => self.timeout = read_timeout(node, path, problems),
             InheritableJobField::Grace => self.grace = value::duration(node, path, problems),
             InheritableJobField::Retry => self.retry = retry::read_retry(node, path, problems),
@@ -115,6 +117,7 @@ impl InheritedFields {
             secrets: self.secrets.or_else(|| outer.secrets.clone()),
             shell: self.shell.or_else(|| outer.shell.clone()),
             cwd: self.cwd.or_else(|| outer.cwd.clone()),
+            snapshot: self.snapshot.or(outer.snapshot),
             timeout: self.timeout.or(outer.timeout),
             grace: self.grace.or(outer.grace),
             retry: self.retry.or_else(|| outer.retry.clone()),
@@ -164,6 +167,7 @@ impl InheritedFields {
             pass_env: self.pass_env.clone().unwrap_or_default(),
             secrets: self.secrets.clone().unwrap_or_default(),
             cwd: self.cwd.clone(),
+            snapshot: self.snapshot.and_then(Override::into_option),
             stdin,
             timeout: self.timeout.and_then(Override::into_option),
             grace: self.grace.unwrap_or(defaults.grace),
@@ -189,6 +193,11 @@ impl InheritedFields {
     /// Whether this level itself sets a hook for what is overdue.
     pub(super) fn has_overdue_hook(&self) -> bool {
         matches!(self.on_overdue, Some(Override::Set(_)))
+    }
+
+    /// Whether a job of this level runs on a snapshot.
+    pub(super) fn has_snapshot(&self, outer: &Self) -> bool {
+        matches!(self.snapshot.or(outer.snapshot), Some(Override::Set(_)))
     }
 
     /// Whether this level itself sets a hook for stalled runs, and whether it has none that could stall.

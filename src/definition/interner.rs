@@ -123,8 +123,8 @@ impl Hash for ByValue<'_, ExecOptions> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let ExecOptions { env, env_files, pass_env, cwd, stdin, timeout, grace, ok_codes, pty, log_limit, .. } = self.0;
         (env, env_files, pass_env, cwd, stdin, timeout, grace, ok_codes, pty, log_limit).hash(state);
-        let ExecOptions { limits, conditions, files, stall, on_finish, on_stall, on_overdue, .. } = self.0;
-        (limits, conditions, files, stall, on_finish, on_stall, on_overdue).hash(state);
+        let ExecOptions { limits, conditions, files, snapshot, stall, on_finish, on_stall, on_overdue, .. } = self.0;
+        (limits, conditions, files, snapshot, stall, on_finish, on_stall, on_overdue).hash(state);
     }
 }
 

@@ -12,6 +12,7 @@ use super::problems::{Problem, Problems};
 use super::program;
 use super::schedule;
 use super::spanned_value::{Node, NodeKind, ScalarType};
+use super::spelling::quoted;
 use super::start_checks;
 use super::unknown_fields;
 use super::value;
@@ -199,14 +200,37 @@ impl JobEntry {
         }
     }
 
-    /// Reports a hook for stalled runs if no run can stall.
-    pub(super) fn check_stall_hook(
+    /// Reports fields that have no effect or can't work with those that the job inherits.
+    pub(super) fn check_with_inherited(
         &self,
         node: &Node<'_>,
         scope: &InheritedScope,
         path: &ValuePath<'_>,
         problems: &mut Problems,
     ) {
+        self.check_stall_hook(node, scope, path, problems);
+        self.check_outputs(node, scope, path, problems);
+    }
+
+    /// Reports outputs in a worktree that is removed when the run ends.
+    fn check_outputs(&self, node: &Node<'_>, scope: &InheritedScope, path: &ValuePath<'_>, problems: &mut Problems) {
+        let outputs = self.files.iter().flat_map(|files| &files.outputs);
+        let is_inside = |output: &&String| !output.starts_with('/') && !output.starts_with("~/");
+        let has_snapshot = match self.own_fields.as_deref() {
+            Some(own) => own.has_snapshot(&scope.inherited),
+            None => scope.exec.snapshot.is_some(),
+        };
+        if let (true, Some(node), Some(output)) = (has_snapshot, node.get("outputs"), outputs.clone().find(is_inside)) {
+            let message = format!("{} would be in the worktree of the `snapshot`, which is removed", quoted(output));
+            let problem = Problem::new(node.id, &path.key("outputs"), message);
+            problems.add(
+                problem.hint("write an absolute path, copy it to `$SETLIST_ARTIFACTS`, or write `snapshot: none`"),
+            );
+        }
+    }
+
+    /// Reports a hook for stalled runs if no run can stall.
+    fn check_stall_hook(&self, node: &Node<'_>, scope: &InheritedScope, path: &ValuePath<'_>, problems: &mut Problems) {
         let is_useless = |own: &InheritedFields| own.has_useless_stall_hook(&scope.inherited);
         if let Some(hook) = node.get("on_stall").filter(|_| self.own_fields.as_deref().is_some_and(is_useless)) {
             let problem = Problem::new(hook.id, &path.key("on_stall"), "`on_stall` without `stall`");

@@ -178,8 +178,9 @@ impl ParsedQueue {
 
     /// Converts the queue to the part of the model that it defines.
     pub(super) fn into_desired(self) -> DesiredQueue {
-        let jobs = self.jobs.into_iter().filter_map(|job| job.definition).collect();
-        DesiredQueue { id: self.id, settings: self.settings, jobs }
+        let jobs: Vec<_> = self.jobs.into_iter().filter_map(|job| job.definition).collect();
+        let has_snapshots = jobs.iter().any(|job| job.runs_on_snapshot());
+        DesiredQueue { id: self.id, settings: QueueSettings { has_snapshots, ..self.settings }, jobs }
     }
 }
 
@@ -232,7 +233,7 @@ impl EntryReader<'_, '_> {
         let entry = JobEntry::read(node, self.path, self.problems);
         let mut job = ParsedJob { name: name?, entry_index: self.entry_index, definition: None, needs: Vec::new() };
         if let Some(mut entry) = entry {
-            entry.check_stall_hook(node, self.scope, self.path, self.problems);
+            entry.check_with_inherited(node, self.scope, self.path, self.problems);
             job.needs = std::mem::take(&mut entry.needs);
             let full = || self.problems.add(inherited_limit_problem(node, self.path));
             if !self.interner.reserve_inherited(entry.inherited_memory_size(self.scope), full) {
@@ -282,7 +283,7 @@ impl EntryReader<'_, '_> {
             if self.problems.count() == before {
                 let filled = job_variant::substitute(&variant, node, self.path, self.problems);
                 if let Some(mut entry) = JobEntry::read(&filled, self.path, self.problems) {
-                    entry.check_stall_hook(&filled, self.scope, self.path, self.problems);
+                    entry.check_with_inherited(&filled, self.scope, self.path, self.problems);
                     variant.variables().into_iter().for_each(|(name, value)| entry.add_variable(name, value));
                     job.needs = std::mem::take(&mut entry.needs);
                     let mut definition = entry.into_definition(Arc::clone(&job.name), self.scope, self.interner);

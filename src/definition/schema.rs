@@ -121,7 +121,9 @@ impl FieldType {
             Self::Expect => expect(),
             Self::ExpectedTimes => one_or_more(&json!({"type": "string", "pattern": r"[:\s@]"})),
             Self::Stall => any_of([duration(1), constant("none"), object_with(StallField::ALL, "after")]),
-            Self::Condition | Self::Patterns | Self::Sources | Self::SourceComparison => self.start_check_schema(),
+            Self::Condition | Self::Patterns | Self::Snapshot | Self::Sources | Self::SourceComparison => {
+                self.start_check_schema()
+            }
             Self::StallAction => or_placeholder(one_of(stall::THEN_VALUES.iter().map(|(word, _)| *word))),
             Self::InputDefault => json!({"type": ["string", "number", "boolean", "null"]}),
             Self::InputTypeName => one_of(inputs::TYPES.iter().map(|(word, _)| *word)),
@@ -159,6 +161,7 @@ impl FieldType {
             Self::Condition => any_of([definition_ref("non_empty_text"), Self::CommandLine.schema()]),
             Self::SourceComparison => or_placeholder(one_of(start_checks::ON_VALUES.iter().map(|(word, _)| *word))),
             Self::Sources => any_of([patterns, object_with(SourcesField::ALL, "paths")]),
+            Self::Snapshot => or_placeholder(one_of(start_checks::SNAPSHOT_VALUES.iter().map(|(word, _)| *word))),
             _ => patterns,
         }
     }

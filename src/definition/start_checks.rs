@@ -1,16 +1,22 @@
-//! Reads what decides whether a job runs when its turn comes: `if`, `unless`, `sources` and `outputs`.
+//! Reads what decides whether a job runs when its turn comes, and on which files: `if`, `unless`, `sources`, `outputs` and
+//! `snapshot`.
 
 use super::fields::SourcesField;
+use super::overrides::Override;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{Node, NodeKind};
 use super::unknown_fields;
 use super::value_path::ValuePath;
 use super::{program, value};
-use crate::model::{FilePattern, Program, SourceComparison};
+use crate::model::{FilePattern, Program, SnapshotKind, SourceComparison};
 
 /// The keywords of `on`.
 pub(super) const ON_VALUES: [(&str, SourceComparison); 2] =
     [("content", SourceComparison::Content), ("mtime", SourceComparison::Mtime)];
+
+/// The values of `snapshot`.
+pub(super) const SNAPSHOT_VALUES: [(&str, Override<SnapshotKind>); 2] =
+    [(SnapshotKind::Git.as_str(), Override::Set(SnapshotKind::Git)), ("none", Override::Clear)];
 
 /// Reads a condition: a script, or a command as a list.
 pub(super) fn read_condition(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Program> {
@@ -61,6 +67,15 @@ fn read_source_patterns(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Pr
         return None;
     }
     Some(patterns)
+}
+
+/// Reads `snapshot`: `git`, or `none` in place of an inherited one.
+pub(super) fn read_snapshot(
+    node: &Node<'_>,
+    path: &ValuePath<'_>,
+    problems: &mut Problems,
+) -> Option<Override<SnapshotKind>> {
+    value::keyword(node, path, &SNAPSHOT_VALUES, problems)
 }
 
 /// Reads `outputs`.

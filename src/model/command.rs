@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    Definition, EnvironmentId, InputError, InputValues, JobId, JobRef, OnFailure, Phase, PoolSizes, QueueId,
-    QueueSettings, RunId, RunReport, StopSignal, WorkerId, WorkerOptions,
+    Definition, EnvironmentId, InputError, JobId, JobRef, OnFailure, Phase, PoolSizes, QueueId, QueueSettings,
+    RequestInputs, RunId, RunReport, Snapshot, StopSignal, WorkerId, WorkerOptions,
 };
 use crate::stable_hash::stable_hash;
 
@@ -30,7 +30,7 @@ pub enum Command {
     /// Execute a command on behalf of a user: the jobs that it requests run with this environment and these inputs.
     /// Refused if the inputs of their queue don't take these values. A job that is run again keeps those of its last run
     /// that are not given.
-    Request { environment: EnvironmentId, inputs: Option<Arc<InputValues>>, command: Box<Command> },
+    Request { environment: EnvironmentId, inputs: Option<Arc<RequestInputs>>, command: Box<Command> },
     /// Execute a command only if these are still the values of these jobs.
     WithValues { values: Vec<ValueRead>, command: Box<Command> },
     /// Process a queue: attempt its pending jobs. A paused or stopped queue without pending jobs becomes idle.
@@ -94,6 +94,8 @@ pub enum Command {
     Release { worker: WorkerId },
     /// Record that a run has printed nothing since this time, for longer than it may; without a time, that it prints again.
     RecordStall { job: JobId, run: RunId, since: Option<DateTime<Utc>> },
+    /// Record the files that this run of a job, or its next one if none is named, and its retries run on.
+    RecordSnapshot { job: JobId, run: Option<RunId>, snapshot: Arc<Snapshot> },
     /// Record the end of a run. `on_failure` overrides the queue's setting.
     EndRun { job: JobId, run: RunId, report: RunReport, on_failure: Option<OnFailure> },
     /// Reap a dead worker: its runs end as interrupted, and so do the reserved jobs that it had started
@@ -232,6 +234,9 @@ pub enum Refusal {
         /// What is wrong with them.
         error: InputError,
     },
+    /// The files that it should run on can't be recorded.
+    #[error("can't take a snapshot: {0}")]
+    Snapshot(String),
     /// A needed job did not finish as required.
     #[error("{0}")]
     NeedsFailed(String),
@@ -298,6 +303,7 @@ impl Command {
                 | Self::StartReserved { .. }
                 | Self::Release { .. }
                 | Self::RecordStall { .. }
+                | Self::RecordSnapshot { .. }
                 | Self::EndRun { .. }
         )
     }

@@ -9,6 +9,7 @@ use super::active_queues::{Approvals, active_queues};
 use super::checks::{DecideError, Decision, existing_job, existing_queue, refuse, wrong_state};
 use super::command::NothingToDo;
 use super::due_times::{decide_due_times, next_decision_time, skip_paused_due_times};
+use super::job_snapshots;
 use super::max_time::MAX_TIME;
 use super::needs;
 use super::next_job::next_due_time;
@@ -114,6 +115,7 @@ pub(super) fn decide<R: StateReader>(reader: &R, command: &Command, now: DateTim
         Command::StartReserved { worker, job, run } => reservation::start_reserved(reader, *worker, *job, *run, now),
         Command::Release { worker } => reservation::release(reader, *worker),
         Command::RecordStall { job, run, since } => record_stall(reader, *job, *run, *since),
+        Command::RecordSnapshot { job, run, snapshot } => job_snapshots::record(reader, *job, *run, snapshot),
         Command::EndRun { job, run, report, on_failure } => {
             end_reported_run(reader, *job, *run, report, *on_failure, now)
         }

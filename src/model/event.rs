@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Approval, Definition, DueRecord, EnvironmentId, ExpectationState, InputValues, Job, JobId, Overdue, Phase,
-    PoolSizes, QueueId, QueueMode, QueueSettings, Reservation, ResolvedNeed, Run, RunId, RunReport, ScheduleState,
-    ScheduleTarget, StopSignal, WaitConditions, WorkerId, WorkerInfo,
+    Approval, Definition, DueRecord, EnvironmentId, ExpectationState, Job, JobId, Overdue, Phase, PoolSizes, QueueId,
+    QueueMode, QueueSettings, RequestInputs, Reservation, ResolvedNeed, Run, RunId, RunReport, ScheduleState,
+    ScheduleTarget, Snapshot, StopSignal, WaitConditions, WorkerId, WorkerInfo,
 };
 
 /// An event with its sequence number and time.
@@ -48,14 +48,14 @@ pub enum Event {
         job: JobId,
         environment: EnvironmentId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        inputs: Option<Arc<InputValues>>,
+        inputs: Option<Arc<RequestInputs>>,
     },
     /// A user with this environment has requested that a queue is processed.
     QueueRequested {
         queue: QueueId,
         environment: EnvironmentId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        inputs: Option<Arc<InputValues>>,
+        inputs: Option<Arc<RequestInputs>>,
     },
     /// What a pending job waits for changed: a needed job finished, or it became due.
     #[serde(rename = "waits")]
@@ -115,6 +115,8 @@ pub enum Event {
     Overdue { target: ScheduleTarget, overdue: Overdue, runs_hook: bool },
     /// A run has printed nothing since this time, for longer than it may; or, without a time, has printed again.
     StallChanged { job: JobId, run: RunId, since: Option<DateTime<Utc>> },
+    /// The files that the current or else the next run of a job, and its retries, run on were recorded.
+    SnapshotTaken { job: JobId, snapshot: Arc<Snapshot> },
     /// This version of `jobs.yaml` was applied. An empty version means that a running job still has to change, so that
     /// no version is fully applied.
     #[serde(rename = "file_read")]
@@ -181,6 +183,7 @@ impl Event {
             | Self::Started { job, .. }
             | Self::StopRequested { job, .. }
             | Self::StallChanged { job, .. }
+            | Self::SnapshotTaken { job, .. }
             | Self::Ended { job, .. }
             | Self::Approved { job, .. }
             | Self::Cancelled { job }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::millis;
-use super::{Conditions, FileRules, Hook, Limits, PassEnv, StallPolicy};
+use super::{Conditions, FileRules, Hook, Limits, PassEnv, SnapshotKind, StallPolicy};
 
 /// How a script is executed. Inherited fields (a queue's `env`, the file's `defaults`) are already merged in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct ExecOptions {
     /// The working directory, relative to the site's folder, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cwd: Option<PathBuf>,
+    /// Which files it runs on; by default those in its working directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotKind>,
     /// Text for standard input, which is empty by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
@@ -84,6 +87,7 @@ impl ExecOptions {
             && self.env_files == other.env_files
             && self.pass_env == other.pass_env
             && self.cwd == other.cwd
+            && self.snapshot == other.snapshot
             && self.stdin == other.stdin
             && self.pty == other.pty
     }
@@ -114,6 +118,7 @@ impl Default for ExecOptions {
             pass_env: PassEnv::All,
             secrets: Arc::default(),
             cwd: None,
+            snapshot: None,
             stdin: None,
             timeout: None,
             stall: None,

@@ -84,6 +84,7 @@ impl Definition {
         // Writing plain data as JSON can't fail.
         let text = serde_json::to_vec(&(parts, &exec.cwd, &exec.stdin, exec.pty)).unwrap_or_default();
         let digest = extend(EMPTY, text);
+        let digest = exec.snapshot.map_or(digest, |snapshot| extend(digest, snapshot.as_str().bytes()));
         if inputs.is_empty() { digest } else { extend(digest, serde_json::to_vec(inputs).unwrap_or_default()) }
     }
 }

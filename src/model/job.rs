@@ -8,10 +8,9 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::input::InputValues;
 use super::{
     Approval, Arguments, Call, EnvironmentId, Failure, Hook, IntoCall, JobId, MatrixValues, Outcome, OutcomeCondition,
-    PoolHold, QueueId, RecordedSuccess, Run, RunEnd, RunId, SchedulingOptions, Script, StopSignal,
+    PoolHold, QueueId, RecordedSuccess, RequestInputs, Run, RunEnd, RunId, SchedulingOptions, Script, StopSignal,
 };
 
 /// A job. Its fields are public for reading; in a queue, only events change it, through [`Job::apply`].
@@ -48,9 +47,9 @@ pub struct Job {
     /// environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentId>,
-    /// The values that the user has given for the inputs of its queue.
+    /// What the user has given to it: values for the inputs of its queue, and a snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inputs: Option<Arc<InputValues>>,
+    pub inputs: Option<Arc<RequestInputs>>,
     /// Who approved or refused it since it became pending, if it needs approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Box<Approval>>,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    AfterRun, Approval, Event, Job, JobState, Outcome, Phase, RecordedSuccess, Run, RunEnd, RunReport, SkipKind,
-    SourceState, WaitConditions,
+    AfterRun, Approval, Event, Job, JobState, Outcome, Phase, RecordedSuccess, RequestInputs, Run, RunEnd, RunReport,
+    SkipKind, SourceState, WaitConditions,
 };
 
 impl Job {
@@ -85,6 +85,14 @@ impl Job {
             Event::JobRequested { environment, inputs, .. } => {
                 self.environment = Some(*environment);
                 self.inputs.clone_from(inputs);
+            }
+            Event::SnapshotTaken { snapshot, .. } => {
+                self.inputs = RequestInputs::with_snapshot(self.inputs.as_ref(), snapshot);
+                if self.phase() == Phase::Running
+                    && let Some(run) = &mut self.last_run
+                {
+                    run.inputs.get_or_insert_default().snapshot = Some(Arc::clone(snapshot));
+                }
             }
             Event::Approved { approval, .. } => self.apply_approval(approval),
             Event::Moved { position, .. } => self.position = *position,

@@ -15,7 +15,8 @@ use super::input::values_of_run;
 use super::label_set::LabelSet;
 use super::worker_match::{Match, WorkerMatch, has_worker};
 use super::{
-    Job, JobId, Phase, PoolHold, PoolSizes, PoolUse, QueueId, QueueInfo, QueueMode, Readiness, SiteState, StateReader,
+    Job, JobId, Phase, PoolHold, PoolSizes, PoolUse, QueueId, QueueInfo, QueueMode, Readiness, RequestInputs,
+    SiteState, StateReader,
 };
 
 /// More free slots of a queue are not considered at once: more of its jobs start when these have started.
@@ -87,8 +88,8 @@ fn uses_of<'j, R: StateReader>(reader: &R, job: &'j Job) -> Result<Cow<'j, [Pool
         return Ok(Cow::Borrowed(uses));
     }
     let values = reader.queue(&job.queue)?.map(|queue| {
-        let given = job.inputs.as_deref().or(queue.inputs.as_deref());
-        values_of_run(&queue.settings.inputs, given).unwrap_or_default()
+        let given = RequestInputs::of_job_or_queue(job.inputs.as_ref(), queue.inputs.as_ref());
+        values_of_run(&queue.settings.inputs, given.as_deref().map(|given| &given.values)).unwrap_or_default()
     });
     let values = values.unwrap_or_default();
     Ok(Cow::Owned(uses.iter().map(|wanted| wanted.with_inputs(&values)).collect()))

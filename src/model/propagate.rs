@@ -206,6 +206,7 @@ pub(super) fn can_end_queue(event: &Event) -> bool {
         | Event::ExpectationEnded { .. }
         | Event::Overdue { .. }
         | Event::StallChanged { .. }
+        | Event::SnapshotTaken { .. }
         | Event::FileApplied { .. } => false,
     }
 }

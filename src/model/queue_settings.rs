@@ -36,6 +36,9 @@ pub struct QueueSettings {
     /// The values that are asked for when its jobs are requested.
     #[serde(skip_serializing_if = "no_inputs")]
     pub inputs: Arc<[InputDeclaration]>,
+    /// Whether jobs of it in the file run on the snapshot that a request makes.
+    #[serde(rename = "snapshots", skip_serializing_if = "std::ops::Not::not")]
+    pub has_snapshots: bool,
     /// Whether it is in `jobs.yaml`.
     #[serde(rename = "declared")]
     pub is_in_file: bool,
@@ -106,6 +109,7 @@ impl Default for QueueSettings {
             expect: None,
             on_overdue: None,
             inputs: Arc::default(),
+            has_snapshots: false,
             is_in_file: false,
             order: u32::MAX,
         }

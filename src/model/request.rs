@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::checks::{DecideError, existing_job, refuse};
 use super::input::{InputValues, check_inputs};
 use super::{
-    Command, EnvironmentId, Event, InputDeclaration, Job, QueueId, QueueMode, Refusal, SiteState, StateReader,
+    Command, EnvironmentId, Event, InputDeclaration, Job, QueueId, QueueMode, Refusal, RequestInputs, SiteState,
+    StateReader,
 };
 
 /// Gives the work that these events request the environment and the inputs of the user who has requested it.
-pub(super) fn attach(events: &mut Vec<Event>, environment: EnvironmentId, inputs: Option<&Arc<InputValues>>) {
+pub(super) fn attach(events: &mut Vec<Event>, environment: EnvironmentId, inputs: Option<&Arc<RequestInputs>>) {
     let mut requests = Vec::new();
     for event in events.iter_mut() {
         match event {
@@ -20,6 +21,11 @@ pub(super) fn attach(events: &mut Vec<Event>, environment: EnvironmentId, inputs
             }
             Event::Requeued { job, requested: true, .. } => {
                 requests.push(Event::JobRequested { job: *job, environment, inputs: inputs.cloned() });
+            }
+            // Without a request it runs with its queue, but on the files of now.
+            Event::Requeued { job, requested: false, .. } => {
+                let snapshot = inputs.and_then(|inputs| inputs.snapshot.clone());
+                requests.extend(snapshot.map(|snapshot| Event::SnapshotTaken { job: *job, snapshot }));
             }
             Event::ModeChanged { queue, mode: QueueMode::Processing } => {
                 requests.push(Event::QueueRequested { queue: queue.clone(), environment, inputs: inputs.cloned() });
@@ -34,8 +40,8 @@ pub(super) fn attach(events: &mut Vec<Event>, environment: EnvironmentId, inputs
 pub(super) fn inputs_of_request<R: StateReader>(
     reader: &R,
     command: &Command,
-    given: Option<&Arc<InputValues>>,
-) -> Result<Option<Arc<InputValues>>, DecideError<R::Error>> {
+    given: Option<&Arc<RequestInputs>>,
+) -> Result<Option<Arc<RequestInputs>>, DecideError<R::Error>> {
     let (queue, job) = match command {
         Command::Process { queue } => (queue.clone(), None),
         Command::Run { job, .. } | Command::RunFailed { job, .. } => {
@@ -49,7 +55,7 @@ pub(super) fn inputs_of_request<R: StateReader>(
     if declared.is_empty() && given.is_none() {
         return Ok(None);
     }
-    let given = given.map(|given| (**given).clone()).unwrap_or_default();
+    let RequestInputs { values: given, snapshot } = given.map(|given| (**given).clone()).unwrap_or_default();
     let mut values = match &job {
         Some(job) => job.input_values(&declared, &given),
         None => given,
@@ -57,7 +63,7 @@ pub(super) fn inputs_of_request<R: StateReader>(
     // Of several queues, others may have them.
     values.retain(|name, _| declared.iter().any(|input| input.name == *name));
     match check_inputs(&declared, &values) {
-        Ok(()) => Ok((!values.is_empty()).then(|| values.into())),
+        Ok(()) => Ok(RequestInputs::of(values, snapshot)),
         Err(error) => refuse(Refusal::Inputs { queue, error }),
     }
 }

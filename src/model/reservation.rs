@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::checks::{DecideError, Decision, existing_job, refuse, wrong_state};
 use super::{
-    Event, Job, JobId, OnFailure, QueueId, QueueMode, Readiness, Refusal, Reservation, Run, RunId, RunInputs,
+    Event, Job, JobId, OnFailure, QueueId, QueueMode, Readiness, Refusal, Reservation, Run, RunId, RunInputs, Script,
     StateReader, WorkerId, WorkerInfo,
 };
 
@@ -54,8 +54,9 @@ fn reservable_jobs<R: StateReader>(
         return Ok(Vec::new());
     }
     let has_checks = |job: &Job| {
-        job.script()
-            .is_some_and(|script| script.exec.pty || script.exec.conditions.is_some() || script.exec.files.is_some())
+        job.script().is_some_and(|Script { exec, .. }| {
+            exec.pty || exec.conditions.is_some() || exec.files.is_some() || exec.snapshot.is_some()
+        })
     };
     let plain = |job: &Job| {
         let scheduling = &job.definition.scheduling;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{InputValues, PoolHold, ScaledLimits};
+use super::{InputValues, PoolHold, ScaledLimits, Snapshot};
 
 /// What a run got when it started. Most runs got nothing but their job's definition, and have none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct RunInputs {
     /// The values of the inputs of its queue; `None` for a secret.
     #[serde(skip_serializing_if = "InputValues::is_empty")]
     pub inputs: InputValues,
+    /// The files that it runs on, if its job has `snapshot`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Arc<Snapshot>>,
     /// The results of the jobs that its job needs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<NeedResult>,

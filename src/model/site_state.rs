@@ -13,14 +13,13 @@ use chrono::{DateTime, Utc};
 
 use super::expected_times::ExpectedTimes;
 use super::id_hasher::IdHasherBuilder;
-use super::input::InputValues;
 use super::job_table::JobTable;
 use super::need_index::NeedIndex;
 use super::queue_index::{QueueIndex, rank};
 use super::{
     DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, Job, JobId, JobState, NeededState, Outcome, Phase,
-    PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, ScheduleState, ScheduleTarget, WorkerId,
-    WorkerInfo,
+    PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, RequestInputs, ScheduleState,
+    ScheduleTarget, WorkerId, WorkerInfo,
 };
 
 /// How many pending jobs are checked at most for whether a job is next to start.
@@ -72,8 +71,8 @@ pub struct QueueState {
     pub mode: QueueMode,
     /// The environment of the user who has requested that it is processed.
     pub environment: Option<EnvironmentId>,
-    /// The values that the user has given for its inputs.
-    pub inputs: Option<Arc<InputValues>>,
+    /// What the user has given to its jobs: values for its inputs, and a snapshot.
+    pub inputs: Option<Arc<RequestInputs>>,
     /// Pending jobs, by priority and position.
     pub pending: VecDeque<JobId>,
     /// Running jobs, by start.
@@ -333,7 +332,8 @@ impl SiteState {
             Event::Started { .. } => {
                 let queue = self.queues.get(&job.queue);
                 job.environment = job.environment.or_else(|| queue?.environment);
-                job.inputs = job.inputs.or_else(|| queue?.inputs.clone());
+                let shared = queue.and_then(|queue| queue.inputs.as_ref());
+                job.inputs = RequestInputs::of_job_or_queue(job.inputs.as_ref(), shared);
             }
             Event::Redefined { .. } => self.register_needs(&job),
             _ => {}

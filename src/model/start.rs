@@ -7,7 +7,7 @@ use super::pool_turns::assign_units;
 use super::value_placeholders::{
     FullResult, command_line, fill, has_value_placeholders, resolve_input_placeholders, resolve_placeholders,
 };
-use super::{Job, Outcome, Phase, RunInputs, ScaledLimits, StateReader};
+use super::{Job, Outcome, Phase, RequestInputs, RunInputs, ScaledLimits, StateReader};
 
 /// The results of so many needed jobs are recorded with a run, and of others that placeholders name.
 const MAX_RESULTS: usize = 100;
@@ -44,7 +44,7 @@ pub(super) fn next_values<R: StateReader>(reader: &R, job: &Job) -> Result<RunIn
     if !job.needs.is_empty() {
         add_results(reader, job, &mut inputs)?;
     }
-    add_inputs(reader, job, &mut inputs)?;
+    add_request(reader, job, &mut inputs)?;
     Ok(inputs)
 }
 
@@ -70,13 +70,18 @@ fn add_results<R: StateReader>(reader: &R, job: &Job, inputs: &mut RunInputs) ->
     Ok(())
 }
 
-/// Adds the values of the inputs of the queue, and fills in placeholders for them.
-fn add_inputs<R: StateReader>(reader: &R, job: &Job, inputs: &mut RunInputs) -> Result<(), R::Error> {
+/// Adds what the request for the job or its queue gives: a snapshot, and the values of the inputs of the queue, and fills
+/// in placeholders for these.
+fn add_request<R: StateReader>(reader: &R, job: &Job, inputs: &mut RunInputs) -> Result<(), R::Error> {
     let Some(queue) = reader.queue(&job.queue)? else { return Ok(()) };
+    let given = RequestInputs::of_job_or_queue(job.inputs.as_ref(), queue.inputs.as_ref());
+    if job.runs_on_snapshot() {
+        inputs.snapshot = given.as_ref().and_then(|given| given.snapshot.clone());
+    }
     if queue.settings.inputs.is_empty() {
         return Ok(());
     }
-    match values_of_run(&queue.settings.inputs, job.inputs.as_deref().or(queue.inputs.as_deref())) {
+    match values_of_run(&queue.settings.inputs, given.as_deref().map(|given| &given.values)) {
         Ok(values) => {
             inputs.filled.extend(resolve_input_placeholders(&job.definition, &values));
             inputs.inputs = values;

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::input::InputValues;
 use super::label_set::LabelSet;
 use super::{
     Definition, Dependent, DueOutcome, EnvironmentId, ExpectationState, Job, JobId, JobRef, NeedCounts, Outcome, Phase,
-    PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, RunId, ScheduleState, ScheduleTarget,
-    WorkerId, WorkerInfo,
+    PoolSizes, QueueId, QueueMode, QueueSettings, Readiness, RemovalReason, RequestInputs, RunId, ScheduleState,
+    ScheduleTarget, WorkerId, WorkerInfo,
 };
 
 /// A finished job with its outcome, and when it finished.
@@ -155,8 +154,8 @@ pub struct QueueInfo {
     pub mode: QueueMode,
     /// The environment of the user who has requested that it is processed.
     pub environment: Option<EnvironmentId>,
-    /// The values that the user has given for its inputs.
-    pub inputs: Option<Arc<InputValues>>,
+    /// What the user has given to its jobs: values for its inputs, and a snapshot.
+    pub inputs: Option<Arc<RequestInputs>>,
 }
 
 /// A job from `jobs.yaml`, as reconciliation sees it.

@@ -34,7 +34,7 @@ pub struct Launch {
 
 impl Launch {
     /// The working directory of a script.
-    pub(super) fn working_folder(&self, script: &Script) -> PathBuf {
+    pub fn working_folder(&self, script: &Script) -> PathBuf {
         script.exec.cwd.as_ref().map_or_else(|| self.folder.clone(), |cwd| self.absolute_path(cwd))
     }
 

@@ -17,6 +17,7 @@ mod error_lines;
 mod error_tail;
 mod exit_check_throttle;
 mod failure_cause;
+mod git;
 mod inherited_state;
 mod invocation;
 mod launch;
@@ -54,6 +55,10 @@ use std::{fmt, io};
 use crate::model::{RunId, RunReport, StopSignal};
 use descriptor_limit::DescriptorLimit;
 use driver::Driver;
+pub use git::{
+    SnapshotPlace, Worktree, WorktreeRequest, check_out, names_git_repository, remove_refs_except,
+    remove_worktree_record, take_snapshot,
+};
 pub use inherited_state::{isolate_children, was_ignored_at_start};
 pub use launch::{Done, Launch, OutOfResources, Output};
 pub use limits::unkeepable_limits;

@@ -16,6 +16,7 @@ mod reconcile;
 mod respawn;
 mod run_usage;
 mod site_paths;
+mod snapshots;
 mod store_copy;
 mod user;
 mod user_requests;
@@ -39,6 +40,7 @@ pub use respawn::{Respawn, WORKER_JOINED, ensure_schedule_worker, ensure_worker,
 pub use run_usage::RunMonitor;
 pub use site_paths::SitePaths;
 pub(crate) use site_paths::hostname;
+pub use snapshots::{forget_unused_snapshots, remove_stale_worktrees, remove_worktree, snapshot_place, working_folder};
 pub use store_copy::{StoreLocation, copy_to_folder, copy_to_server};
 pub use user::user_name;
 pub use user_requests::{

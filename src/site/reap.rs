@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::error::SiteError;
 use super::process_tags::{HOOK_SLOTS, hook_tag, old_tags, run_tag, tag_prefix};
 use super::site_paths::{SitePaths, hostname};
+use super::snapshots::remove_stale_worktrees;
 use crate::crash;
 use crate::model::{Command, Event, Job, JobId, RunId, WorkerId, WorkerInfo};
 use crate::runner::{OrphanReport, is_pid_namespace_visible, kill_orphans};
@@ -89,6 +90,7 @@ pub fn reap_dead_workers(store: &mut dyn Store, paths: &SitePaths) -> Result<Rea
         crash::point("reaped");
         paths.state.remove_worker_file(worker.id);
     }
+    remove_stale_worktrees(store, &paths.state)?;
     Ok(report)
 }
 

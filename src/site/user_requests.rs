@@ -9,7 +9,11 @@ use std::sync::{Arc, OnceLock};
 use chrono::{DateTime, Utc};
 
 use super::process_tags::VARIABLES;
-use crate::model::{Command, Environment, Event, INPUT_VARIABLE_PREFIX, InputDeclaration, InputValues, JobId};
+use super::site_paths::SitePaths;
+use super::snapshots::RequestSnapshots;
+use crate::model::{
+    Command, Environment, Event, INPUT_VARIABLE_PREFIX, InputDeclaration, InputValues, JobId, RequestInputs,
+};
 use crate::runner;
 use crate::store::{
     CommandResult, EncodedEnvironment, EnvironmentFiles, SavedEnvironment, StateDir, Store, StoreError,
@@ -51,37 +55,47 @@ impl fmt::Debug for GivenInputs {
 /// Executes commands of the user of this process. The environment is stored before a command that refers to it.
 pub fn execute_requests(
     store: &mut dyn Store,
-    state: &StateDir,
+    paths: &SitePaths,
     commands: Vec<Command>,
     now: DateTime<Utc>,
 ) -> Result<Vec<CommandResult>, StoreError> {
-    execute_requests_with(store, state, commands, &GivenInputs::default(), now)
+    execute_requests_with(store, paths, commands, &GivenInputs::default(), now)
 }
 
-/// Same with values for the inputs of the queues.
+/// Same with values for the inputs of the queues. Jobs that run on a snapshot get one of now.
 pub fn execute_requests_with(
     store: &mut dyn Store,
-    state: &StateDir,
+    paths: &SitePaths,
     commands: Vec<Command>,
     given: &GivenInputs,
     now: DateTime<Utc>,
 ) -> Result<Vec<CommandResult>, StoreError> {
-    if !commands.iter().any(requests_work) {
+    let state = &paths.state;
+    let is_reset = |command: &Command| matches!(command, Command::Reset { .. });
+    if !commands.iter().any(|command| requests_work(command) || is_reset(command)) {
         return store.execute(&commands, now);
     }
+    let snapshots = RequestSnapshots::make(store, paths, &commands, now)?;
     let saved = save_environment_with(state, given)?;
-    let values = (!given.values.is_empty()).then(|| Arc::new(given.values.clone()));
-    let request = |command: Command| {
-        if requests_work(&command) {
-            Command::Request { environment: saved.id(), inputs: values.clone(), command: Box::new(command) }
-        } else {
-            command
+    let mut refused = Vec::new();
+    let mut requests = Vec::with_capacity(commands.len());
+    for (index, command) in commands.into_iter().enumerate() {
+        match snapshots.of(index) {
+            Ok(snapshot) if requests_work(&command) || snapshot.is_some() => {
+                let inputs = RequestInputs::of(given.values.clone(), snapshot);
+                requests.push(Command::Request { environment: saved.id(), inputs, command: Box::new(command) });
+            }
+            Ok(_) => requests.push(command),
+            Err(refusal) => refused.push((index, refusal)),
         }
-    };
-    let commands: Vec<_> = commands.into_iter().map(request).collect();
-    let results = store.execute(&commands, now)?;
+    }
+    let commands = requests;
+    let mut results = store.execute(&commands, now)?;
     if let Some(job) = commands.iter().zip(&results).rev().find_map(|(command, result)| job_of(command, result)) {
         state.record_last_requested_job(job);
+    }
+    for (index, refusal) in refused {
+        results.insert(index, Err(refusal));
     }
     Ok(results)
 }

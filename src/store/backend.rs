@@ -18,7 +18,7 @@ use super::worker_lease::WorkerLease;
 use crate::model::{
     Call, Command, Definition, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState,
     HookResult, Job, JobCounts, JobId, Phase, QueueId, QueueInfo, Refusal, RemovalReason, Run, RunId, RunPeriod,
-    RunSpan, ScheduleState, ScheduleTarget, SiteState, WorkerId, WorkerInfo,
+    RunSpan, ScheduleState, ScheduleTarget, SiteState, Snapshot, WorkerId, WorkerInfo,
 };
 
 /// How many events a store retains at least for followers. A follower that is further behind loads the site again,
@@ -282,6 +282,9 @@ pub trait Store: Send {
 
     /// The environments that pending or running jobs, or queues that are being processed, refer to.
     fn environments_in_use(&mut self) -> Result<BTreeSet<EnvironmentId>, StoreError>;
+
+    /// The snapshots that jobs and runs of the record name, also those of removed jobs.
+    fn snapshots_in_use(&mut self) -> Result<Vec<Snapshot>, StoreError>;
 
     /// The next jobs of a queue in its order, whatever their phase: at most `limit` of those behind `after`, or else from
     /// the first. For commands that look at all jobs of a large site one after another.

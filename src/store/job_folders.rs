@@ -112,7 +112,7 @@ fn remove_now(folder: &Path) {
 
 /// Removes what was left by removals that were interrupted.
 pub(in crate::store) fn remove_interrupted_removals(dir: &StateDir) {
-    for folder in [dir.job_states(), dir.artifacts()] {
+    for folder in [dir.job_states(), dir.artifacts(), dir.snapshots()] {
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(REMOVED_PREFIX.as_bytes()))
         {
@@ -163,7 +163,7 @@ fn add_files(folder: &Path, below: &Path, depth: usize, list: &mut ArtifactList)
 
 /// Gives a folder that is to be removed another name, so that the job can be given a new one at once. None if there is
 /// none, or it was empty and is removed.
-fn set_aside(folder: &Path) -> Option<PathBuf> {
+pub fn set_aside(folder: &Path) -> Option<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     match fs::remove_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -187,7 +187,7 @@ fn set_aside(folder: &Path) -> Option<PathBuf> {
 }
 
 /// Removes a folder and all that is in it. What can't be removed now is tried again when the site is pruned.
-fn remove_tree(folder: &Path) {
+pub fn remove_tree(folder: &Path) {
     let removed = fs::remove_dir_all(folder).or_else(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => {
             make_writable(folder, 0);

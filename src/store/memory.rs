@@ -20,7 +20,7 @@ use super::worker_lease::{LEASE_GRACE, LEASE_TERM, WorkerLease};
 use crate::model::{
     Command, DueCounts, DuePage, DueRecord, EnvironmentId, Event, EventRecord, ExpectationState, HookResult, Job,
     JobId, QueueId, QueueInfo, RemovalReason, Retention, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget,
-    Site, SiteState, StateReader, WorkerId, WorkerInfo, next_ready_job,
+    Site, SiteState, Snapshot, StateReader, WorkerId, WorkerInfo, next_ready_job,
 };
 
 /// A connection to a site in memory. Clones are connections to the same site.
@@ -226,6 +226,18 @@ impl Store for MemoryStore {
         Ok(self.lock().site.read(SiteState::environments_in_use))
     }
 
+    fn snapshots_in_use(&mut self) -> Result<Vec<Snapshot>, StoreError> {
+        let site = self.lock();
+        let of_jobs = |state: &SiteState| {
+            let of_queues =
+                state.queues().into_iter().filter_map(|(_, queue)| queue.inputs.as_deref()?.snapshot.as_deref());
+            of_queues.chain(state.jobs().flat_map(Job::recorded_snapshots)).cloned().collect::<Vec<_>>()
+        };
+        let mut snapshots = site.site.read(of_jobs);
+        snapshots.extend(site.runs.values().flatten().filter_map(Run::snapshot).cloned());
+        Ok(snapshots)
+    }
+
     fn jobs_page(&mut self, queue: &QueueId, after: Option<&Job>, limit: usize) -> Result<Vec<Job>, StoreError> {
         Ok(self.lock().site.read(|site_state| site_state.jobs_page(queue, after, limit)))
     }
@@ -327,7 +339,11 @@ impl MemorySite {
 
     /// Records a run as it was when it was its job's latest.
     fn record_run(&mut self, event: &Event) {
-        let (Event::Started { job, .. } | Event::StallChanged { job, .. } | Event::Ended { job, .. }) = event else {
+        let (Event::Started { job, .. }
+        | Event::StallChanged { job, .. }
+        | Event::SnapshotTaken { job, .. }
+        | Event::Ended { job, .. }) = event
+        else {
             return;
         };
         let Some(run) = self.site.read(|site_state| site_state.job(*job)?.last_run_with_value()) else { return };

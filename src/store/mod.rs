@@ -47,6 +47,7 @@ mod server_record;
 mod site_export;
 mod site_id;
 mod site_ownership;
+mod snapshot_folders;
 mod sqlite;
 mod state_dir;
 mod store_clock;

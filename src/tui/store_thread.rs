@@ -248,7 +248,7 @@ impl StoreThread {
         let is_empty = commands.is_empty();
         let outcome = match &self.paths {
             Some(paths) if intent == Intent::Reload => self.apply_file(&paths.clone(), commands),
-            Some(paths) => site::execute_requests_with(self.store.as_mut(), &paths.state, commands, &inputs, now),
+            Some(paths) => site::execute_requests_with(self.store.as_mut(), paths, commands, &inputs, now),
             None => self.store.execute(&commands, now),
         };
         let outcome = outcome.map_err(|error| self.explain_failure(&error));

@@ -10,6 +10,7 @@ mod reserved_jobs;
 mod setup;
 mod site_events;
 mod sleep;
+mod snapshots;
 mod start_checks;
 
 use std::collections::{HashMap, VecDeque};

@@ -7,8 +7,8 @@ use std::sync::mpsc::Sender;
 use chrono::{DateTime, Utc};
 
 use crate::definition;
-use crate::model::{DesiredState, JobId, ObservedFiles, RunId, RunReport};
-use crate::runner::{ObserveError, Waker};
+use crate::model::{DesiredState, JobId, ObservedFiles, RunId, RunReport, Snapshot};
+use crate::runner::{ObserveError, Waker, Worktree};
 
 /// How urgently a worker shuts down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +33,10 @@ pub(super) enum WorkerMessage {
     ConditionEnded(JobId, RunId, RunReport, String),
     /// The sources and outputs of the job of a run were observed.
     FilesObserved(RunId, Result<ObservedFiles, ObserveError>),
+    /// The snapshot of a run was checked out.
+    SnapshotCheckedOut(RunId, Result<Worktree, String>),
+    /// A snapshot was made for these jobs, whose time has come.
+    SnapshotTaken(Vec<JobId>, Result<Snapshot, String>),
     /// A run has printed nothing since this time, for longer than it may; or, without a time, prints again.
     StallChanged(JobId, RunId, Option<DateTime<Utc>>),
     /// The hook in this slot has ended; the last line that it printed.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use chrono::TimeDelta;
 
 use super::trusted_clock::ClockReading;
-use crate::site::{SitePaths, forget_unused_environments};
+use crate::site::{SitePaths, forget_unused_environments, forget_unused_snapshots};
 use crate::store::{PruneReport, Store, StoreError};
 
 /// How often a site is pruned.
@@ -26,6 +26,7 @@ impl Pruner {
     /// Prunes at once unless the site was pruned within [`PRUNE_INTERVAL`], and then periodically.
     pub(super) fn start(store: &dyn Store, paths: &SitePaths) -> Result<Self, StoreError> {
         let mut store = store.new_connection()?;
+        let paths = paths.clone();
         let state = paths.state.clone();
         let (stop, stopped) = channel();
         let pruning = Arc::new(Mutex::new(()));
@@ -51,6 +52,9 @@ impl Pruner {
                             }));
                             if let Err(error) = forget_unused_environments(store.as_mut(), &state) {
                                 tracing::warn!("can't remove the environments of ended requests: {error}");
+                            }
+                            if let Err(error) = forget_unused_snapshots(store.as_mut(), &paths) {
+                                tracing::warn!("can't remove unused snapshots: {error}");
                             }
                         }
                         Some(None) => tracing::warn!("not pruning: the clock is behind the last pruning"),

@@ -3,13 +3,16 @@
 //! Making a folder takes about as long as starting a short job, so only those are made that the definition mentions. Others
 //! are made by the program that uses them.
 
+use std::collections::BTreeSet;
+use std::mem;
 use std::path::Path;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use memchr::memmem;
 
 use super::setlist_variables::{ARTIFACTS, STATE_DIR};
 use crate::model::{Call, Definition, Job, Outcome, Program, Run, RunId, Value};
+use crate::site::remove_worktree;
 use crate::store::StateDir;
 use crate::store::job_folders::{create_job_folder, remove_empty_job_folder, remove_job_folder};
 
@@ -19,11 +22,15 @@ pub(super) struct RunFolders {
     state: StateDir,
     /// Removals in the background, which end before the worker exits.
     removals: Vec<JoinHandle<()>>,
+    /// The runs whose snapshot was, or is being, checked out.
+    worktrees: BTreeSet<RunId>,
+    /// Threads that check out snapshots.
+    checkouts: Vec<JoinHandle<()>>,
 }
 
 impl RunFolders {
     pub(super) fn new(state: StateDir) -> Self {
-        Self { state, removals: Vec::new() }
+        Self { state, removals: Vec::new(), worktrees: BTreeSet::new(), checkouts: Vec::new() }
     }
 
     /// Makes the folders that a job mentions. The error says which one can't be made.
@@ -45,6 +52,7 @@ impl RunFolders {
     /// job in the store, which may already run again.
     pub(super) fn remove_unused(&mut self, job: &Job, run: RunId, current: impl FnOnce() -> Option<Job>) {
         remove_empty_job_folder(&self.state.artifacts_of(run));
+        self.remove_worktree(run);
         let folder = self.state.job_state(job.id);
         let has_succeeded = |job: &Job| {
             job.outcome() == Some(&Outcome::Succeeded) && job.last_run.as_deref().is_some_and(|last| last.id == run)
@@ -72,6 +80,28 @@ impl RunFolders {
         }
     }
 
+    /// A thread checks out the snapshot of a run.
+    pub(super) fn add_checkout(&mut self, run: RunId, checkout: JoinHandle<()>) {
+        self.worktrees.insert(run);
+        self.checkouts.retain(|checkout| !checkout.is_finished());
+        self.checkouts.push(checkout);
+    }
+
+    /// A snapshot was checked out for a run that has ended meanwhile.
+    pub(super) fn remove_late_worktree(&mut self, run: RunId) {
+        self.worktrees.insert(run);
+        self.remove_worktree(run);
+    }
+
+    /// Removes the worktree of a run, in the background.
+    fn remove_worktree(&mut self, run: RunId) {
+        if self.worktrees.remove(&run) {
+            let state = self.state.clone();
+            self.removals.retain(|removal| !removal.is_finished());
+            self.removals.push(thread::spawn(move || remove_worktree(&state, run)));
+        }
+    }
+
     fn remove(&mut self, folder: &Path) {
         let Some(removal) = remove_job_folder(folder) else { return };
         self.removals.retain(|removal| !removal.is_finished());
@@ -81,6 +111,13 @@ impl RunFolders {
 
 impl Drop for RunFolders {
     fn drop(&mut self) {
+        for checkout in self.checkouts.drain(..) {
+            // What a thread that has panicked has made is removed below.
+            let _ = checkout.join();
+        }
+        for run in mem::take(&mut self.worktrees) {
+            remove_worktree(&self.state, run);
+        }
         for removal in self.removals.drain(..) {
             // A removal that has panicked has nothing more to remove.
             let _ = removal.join();

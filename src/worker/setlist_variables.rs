@@ -19,6 +19,9 @@ pub(super) const STATE_DIR: &str = "SETLIST_STATE_DIR";
 /// The variable with the folder for what a run leaves.
 pub(super) const ARTIFACTS: &str = "SETLIST_ARTIFACTS";
 
+/// The variable with the commit of its snapshot.
+pub(super) const SNAPSHOT: &str = "SETLIST_SNAPSHOT";
+
 /// Values and errors are truncated to this length, because the system limits the size of an environment.
 const MAX_VALUE_BYTES: usize = 32 * 1024;
 
@@ -34,6 +37,7 @@ pub(super) fn run_variables(
     variables.extend(item_variables(job));
     variables.push((TAG.to_owned(), run_tag_value(tag_prefix, run.id).into()));
     variables.push(("SETLIST_VALUE".to_owned(), value_file.as_os_str().to_owned()));
+    variables.extend(run.snapshot().map(|snapshot| (SNAPSHOT.to_owned(), snapshot.commit.as_str().into())));
     if let Some(inputs) = &run.inputs {
         variables.extend(inputs.pools.iter().map(pool_variable));
         variables.extend(inputs.needs.iter().flat_map(need_variables));

@@ -64,6 +64,7 @@ mod secrets;
 mod server_access;
 mod service;
 mod site_removed;
+mod snapshots;
 mod start_checks;
 mod stopped_writer;
 mod store_copy;

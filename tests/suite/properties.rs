@@ -30,7 +30,11 @@ fn refusal_code(refusal: &Refusal) -> String {
         Refusal::NothingToDo(_) => "nothing",
         Refusal::UnknownNeed(_) => "need",
         // No job of these has a key or returns items, and no queue has inputs.
-        Refusal::NotUnique { .. } | Refusal::Inputs { .. } | Refusal::FileOutdated(_) | Refusal::FileReplaced => {
+        Refusal::NotUnique { .. }
+        | Refusal::Inputs { .. }
+        | Refusal::FileOutdated(_)
+        | Refusal::FileReplaced
+        | Refusal::Snapshot(_) => {
             unreachable!()
         }
         Refusal::CannotMove { .. } => "place",

@@ -69,6 +69,9 @@ fn write_exec_options(exec: &ExecOptions, say: &mut impl FnMut(&str, Value)) {
     if let Some(cwd) = &exec.cwd {
         say("cwd", json!(cwd));
     }
+    if let Some(snapshot) = exec.snapshot {
+        say("snapshot", json!(snapshot.as_str()));
+    }
     if let Some(stdin) = &exec.stdin {
         say("stdin", json!(stdin));
     }

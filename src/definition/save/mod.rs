@@ -19,7 +19,7 @@ use super::problems::Problems;
 use super::root::parse_root;
 use super::source::Source;
 use super::spanned_value::NodeKind;
-use crate::model::{Call, Definition, DesiredQueue, DesiredState, JobRef, Need, QueueId};
+use crate::model::{Call, Definition, DesiredQueue, DesiredState, JobRef, Need, QueueId, QueueSettings};
 
 /// Why jobs could not be added. The file is unchanged.
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +172,9 @@ fn parse_current(name: &str, text: &str) -> Result<DesiredState, Diagnostics> {
 /// Returns the jobs added to a queue, if nothing else changed.
 fn added_jobs<'p>(before: &DesiredState, after: &'p DesiredState, queue: &QueueId) -> Option<&'p [Arc<Definition>]> {
     let unchanged = after.queues.iter().zip(&before.queues).all(|(after, before)| {
-        let same_queue = after.id == before.id && after.settings == before.settings;
+        // The new jobs may be the first with a snapshot.
+        let settings = QueueSettings { has_snapshots: after.settings.has_snapshots, ..before.settings.clone() };
+        let same_queue = after.id == before.id && after.settings == settings;
         let kept = after.jobs.get(..before.jobs.len()) == Some(&before.jobs);
         same_queue && kept && (after.id == *queue || after.jobs.len() == before.jobs.len())
     });

@@ -47,7 +47,8 @@ impl Prefetch {
             | Command::Reset { job }
             | Command::Cancel { job, .. }
             | Command::Start { job, .. }
-            | Command::RecordStall { job, .. } => _ = self.jobs.insert(*job),
+            | Command::RecordStall { job, .. }
+            | Command::RecordSnapshot { job, .. } => _ = self.jobs.insert(*job),
             Command::Remove { jobs } | Command::PruneJobs { jobs } => {
                 self.jobs.extend(jobs);
                 self.needed.extend(jobs);

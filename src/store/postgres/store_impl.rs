@@ -13,8 +13,8 @@ use super::sql_text::{json, literal, nanos, number, parsed, required, text};
 use super::{leases, listener, output_download};
 use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
-    QueueInfo, RemovalReason, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, StateReader,
-    WorkerId, WorkerInfo, next_ready_job,
+    QueueInfo, RemovalReason, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, Snapshot,
+    StateReader, WorkerId, WorkerInfo, next_ready_job,
 };
 use crate::store::backend::{
     JobListPage, JobName, ListPosition, OutageListener, PruneReport, SiteOverview, Store, TimedCommand,
@@ -246,6 +246,20 @@ impl Store for PostgresStore {
              UNION SELECT environment FROM setlist.queues WHERE site = {site} AND environment IS NOT NULL"
         );
         Ok(column(&self.session.run_again(&sql)?.take(0))?.into_iter().collect())
+    }
+
+    fn snapshots_in_use(&mut self) -> Result<Vec<Snapshot>, StoreError> {
+        let site = self.site;
+        let names_any = r#"(body LIKE '%"$snapshot":{%' OR body LIKE '%"snapshot":{%')"#;
+        let sql = format!(
+            "SELECT body FROM setlist.jobs WHERE site = {site} AND {names_any}; \
+             SELECT body FROM setlist.runs WHERE site = {site} AND {names_any}"
+        );
+        let mut answer = self.session.run_again(&sql)?;
+        let (jobs, runs): (Vec<Job>, Vec<Run>) = (column(&answer.take(0))?, column(&answer.take(1))?);
+        let of_queues = self.queues()?.into_iter().filter_map(|queue| queue.inputs?.snapshot.as_deref().cloned());
+        let of_jobs = jobs.iter().flat_map(Job::recorded_snapshots);
+        Ok(of_jobs.chain(runs.iter().filter_map(Run::snapshot)).cloned().chain(of_queues).collect())
     }
 
     fn jobs_page(&mut self, queue: &QueueId, after: Option<&Job>, limit: usize) -> Result<Vec<Job>, StoreError> {

@@ -13,7 +13,8 @@ use super::tx_state::TxState;
 use super::worker_scope::WorkerScope;
 use crate::model::{
     Counters, Definition, EnvironmentId, Event, Exit, Job, JobId, JobState, NeededState, Phase, QueueId, QueueInfo,
-    QueueMode, QueueSettings, RemovalReason, Reservation, ResolvedNeed, Run, SchedulingOptions, StateReader, WorkerId,
+    QueueMode, QueueSettings, RemovalReason, RequestInputs, Reservation, ResolvedNeed, Run, SchedulingOptions,
+    StateReader, WorkerId,
 };
 use crate::store::backend::MIN_RETAINED_EVENTS;
 
@@ -244,7 +245,8 @@ impl TxState<'_> {
         if let Event::Started { .. } = event {
             job.environment = job.environment.or_else(|| self.queue_environment(&job.queue));
             let queue = self.cache.queues.iter().find(|info| info.id == job.queue);
-            job.inputs = job.inputs.or_else(|| queue?.inputs.clone());
+            let shared = queue.and_then(|queue| queue.inputs.as_ref());
+            job.inputs = RequestInputs::of_job_or_queue(job.inputs.as_ref(), shared);
         }
         if let Event::Moved { position, .. } = event {
             self.execute("UPDATE jobs SET position = ?2 WHERE id = ?1", (id, position))?;

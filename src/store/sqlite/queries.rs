@@ -9,7 +9,7 @@ use super::job_rows::{self, select_jobs};
 use super::worker_scope::WorkerScope;
 use crate::model::{
     Counters, EnvironmentId, Job, JobCounts, JobId, NeededJob, Phase, PoolSizes, QueueId, QueueInfo, QueueMode,
-    RemovalReason, WorkerId, WorkerInfo,
+    RemovalReason, RequestInputs, RunInputs, Snapshot, WorkerId, WorkerInfo,
 };
 use crate::store::backend::JobName;
 
@@ -167,6 +167,24 @@ pub(super) fn environments_in_use(db: &Connection) -> Result<BTreeSet<Environmen
                UNION SELECT environment FROM jobs \
                WHERE removed IS NOT NULL AND environment IS NOT NULL AND state BETWEEN 1 AND 8";
     db.prepare_cached(sql)?.query_map((), |row| row.get(0))?.collect()
+}
+
+/// The snapshots that jobs and runs name, and those of queues that are being processed.
+pub(super) fn snapshots_in_use(db: &Connection) -> Result<Vec<Snapshot>> {
+    let given = "SELECT inputs FROM queues WHERE inputs LIKE '%\"$snapshot\"%' \
+                 UNION ALL SELECT inputs FROM jobs WHERE inputs LIKE '%\"$snapshot\"%'";
+    let of_runs = "SELECT run_inputs FROM jobs WHERE run_inputs LIKE '%\"snapshot\"%' \
+                   UNION ALL SELECT inputs FROM runs WHERE inputs LIKE '%\"snapshot\"%'";
+    let mut snapshots = Vec::new();
+    for inputs in db.prepare(given)?.query_map((), |row| row.get(0))? {
+        let Json(RequestInputs { snapshot, .. }) = inputs?;
+        snapshots.extend(snapshot.as_deref().cloned());
+    }
+    for inputs in db.prepare(of_runs)?.query_map((), |row| row.get(0))? {
+        let Json(RunInputs { snapshot, .. }) = inputs?;
+        snapshots.extend(snapshot.as_deref().cloned());
+    }
+    Ok(snapshots)
 }
 
 /// One job, and why it was removed from its queue if it was.

@@ -10,8 +10,8 @@ use super::tx_state::TxState;
 use super::{list_page, load, open, queries, run_spans, schedule_rows};
 use crate::model::{
     DueCounts, DuePage, DueRecord, EnvironmentId, EventRecord, ExpectationState, HookResult, Job, JobId, QueueId,
-    QueueInfo, RemovalReason, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, WorkerId,
-    WorkerInfo, next_ready_job,
+    QueueInfo, RemovalReason, Run, RunId, RunPeriod, RunSpan, ScheduleState, ScheduleTarget, SiteState, Snapshot,
+    WorkerId, WorkerInfo, next_ready_job,
 };
 use crate::store::backend::{
     JobListPage, JobName, ListPosition, PruneReport, SiteOverview, Store, TimedCommand, TransactionReport,
@@ -155,6 +155,10 @@ impl Store for SqliteStore {
 
     fn environments_in_use(&mut self) -> Result<BTreeSet<EnvironmentId>, StoreError> {
         self.read(|snapshot| queries::environments_in_use(snapshot))
+    }
+
+    fn snapshots_in_use(&mut self) -> Result<Vec<Snapshot>, StoreError> {
+        self.read(|snapshot| queries::snapshots_in_use(snapshot))
     }
 
     fn jobs_page(&mut self, queue: &QueueId, after: Option<&Job>, limit: usize) -> Result<Vec<Job>, StoreError> {

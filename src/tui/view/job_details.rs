@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::model::{Call, Job, JobState, Phase, Program, RunId, SiteState, SlowRun, Value};
+use crate::model::{Call, Job, JobState, Phase, Program, RunId, SiteState, SlowRun, Snapshot, Value};
 use crate::text;
 use crate::tui::action::Action;
 use crate::tui::details_pane::RunHistory;
@@ -126,6 +126,7 @@ impl DetailColumn<'_> {
         let mut lines = vec![self.title(), self.state_line()];
         lines.extend(self.findings());
         lines.extend(self.machine());
+        lines.extend(self.snapshot());
         lines.push(DetailLine::new());
         lines.extend(self.timeline());
         lines.push(DetailLine::new());
@@ -191,6 +192,12 @@ impl DetailColumn<'_> {
         let machine = worker.and_then(|worker| self.history.as_ref()?.machines.get(&worker));
         let Some((worker, machine)) = worker.zip(machine) else { return Vec::new() };
         self.wrapped("Ran on ", &format!("{machine}, worker {worker}"), self.appearance().theme.dim)
+    }
+
+    /// The files that it was given, if it runs on a snapshot.
+    fn snapshot(&self) -> Vec<DetailLine> {
+        let snapshot = self.job.snapshot().map(Snapshot::describe);
+        snapshot.map(|files| self.wrapped("Files  ", &files, self.appearance().theme.dim)).unwrap_or_default()
     }
 
     /// Why its last run did not succeed, what usually helps, and what the run used.

@@ -106,6 +106,7 @@ impl EventLoop {
                         Command::EndRun { .. }
                             | Command::StartReserved { .. }
                             | Command::RecordStall { .. }
+                            | Command::RecordSnapshot { .. }
                             // The jobs of the items that an ended run has returned.
                             | Command::Reconcile(_)
                     )
@@ -132,6 +133,7 @@ impl EventLoop {
                 self.next_due = *until;
             }
         }
+        self.snapshot_due_jobs(store, &commands, &answers);
         self.apply_reservations(store, &commands, &answers, &claimed_jobs);
         for job in claimed_jobs {
             if job.current_run().is_some_and(|run| !self.running.contains_key(&run)) {

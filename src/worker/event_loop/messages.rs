@@ -75,6 +75,8 @@ impl EventLoop {
                 self.handle_condition_end(job, run, report, &last_line);
             }
             WorkerMessage::FilesObserved(run, observed) => self.handle_files_observed(run, observed),
+            WorkerMessage::SnapshotCheckedOut(run, worktree) => self.handle_checked_out(run, worktree),
+            WorkerMessage::SnapshotTaken(jobs, snapshot) => self.handle_snapshot(&jobs, snapshot),
             WorkerMessage::StallChanged(job, run, since) => self.handle_stall(job, run, since),
             WorkerMessage::HookEnded(slot, report, last_line) => self.handle_hook_end(slot, report, last_line),
             WorkerMessage::PeerDied => self.peer_check_due = Some(PeerCheck::PeerDied),

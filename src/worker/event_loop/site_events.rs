@@ -141,7 +141,10 @@ impl EventLoop {
             }
             // Released jobs can be claimed again.
             Event::Reserved { jobs, .. } => self.wants_jobs |= jobs.is_empty(),
-            Event::Started { .. } | Event::Removed { .. } | Event::StallChanged { .. } => {}
+            Event::Started { .. }
+            | Event::Removed { .. }
+            | Event::StallChanged { .. }
+            | Event::SnapshotTaken { .. } => {}
             _ => self.wants_jobs = true,
         }
         if let Some(job) = &mut own {

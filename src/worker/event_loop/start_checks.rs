@@ -23,7 +23,9 @@ impl EventLoop {
             return self.end_before_start(run, stopped_before_start());
         }
         let id = job.id;
-        if let Some((kind, program)) = pending.conditions.pop_front() {
+        if mem::take(&mut pending.makes_worktree) {
+            self.check_out(run, pending);
+        } else if let Some((kind, program)) = pending.conditions.pop_front() {
             let Some(script) = job.script() else { return };
             let launch = pending.condition_launch(&script.exec, &program);
             let output = ConditionOutput::new(kind, pending.log.clone());
@@ -131,7 +133,7 @@ impl EventLoop {
     }
 
     /// Ends a run whose job has not started.
-    fn end_before_start(&mut self, run: RunId, report: RunReport) {
+    pub(super) fn end_before_start(&mut self, run: RunId, report: RunReport) {
         let Some(active) = self.running.get_mut(&run) else { return };
         if let Some(pending) = active.pending_start.take() {
             pending.log.close();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use setlist::model::{
     Call, Command, Definition, DesiredQueue, DesiredState, InputDeclaration, InputType, InputValues, JobId, JobRef,
-    Need, Outcome, OutcomeCondition, Program, QueueSettings, Refusal, RunInputs, SchedulingOptions, Script,
+    Need, Outcome, OutcomeCondition, Program, QueueSettings, Refusal, RequestInputs, RunInputs, SchedulingOptions,
+    Script,
 };
 use setlist::store::Store;
 
@@ -46,7 +47,7 @@ fn with_inputs(store: &mut dyn Store, jobs: Vec<Arc<Definition>>) {
 }
 
 fn request(given: &InputValues, command: Command) -> Command {
-    let inputs = Some(Arc::new(given.clone()));
+    let inputs = RequestInputs::of(given.clone(), None);
     Command::Request { environment: user(1), inputs, command: Box::new(command) }
 }
 
@@ -131,7 +132,7 @@ fn the_values_of_a_request_end_with_it(backend: &BackendSite) {
     let given = values(&[("env", Some("prod")), ("token", None)]);
     accept(store, request(&given, process()));
     let of_queue = |store: &mut dyn Store| store.queues().unwrap()[0].inputs.clone();
-    assert_eq!(of_queue(store).as_deref(), Some(&given));
+    assert_eq!(of_queue(store).as_deref().map(|inputs| &inputs.values), Some(&given));
     accept(store, claim(worker));
     let run = store.job(JobId(1)).unwrap().unwrap().current_run().unwrap();
     accept(store, report(JobId(1), run, failed()));

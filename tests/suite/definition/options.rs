@@ -424,3 +424,19 @@ fn wrong_conditions_sources_and_outputs() {
 ",
     );
 }
+
+#[test]
+fn snapshots() {
+    assert_report(
+        "snapshot",
+        "defaults: {snapshot: git}
+queues:
+  q:
+    - {run: a, outputs: out.bin}
+    - {run: b, outputs: [/data/out.bin, ~/out.bin]}
+    - {run: c, snapshot: none, outputs: out.bin}
+    - {run: d, snapshot: hg}
+    - {run: e, snapshot: true}
+",
+    );
+}

@@ -13,8 +13,8 @@ use setlist::definition;
 use setlist::model::{
     Arguments, Conditions, Definition, DesiredQueue, DesiredState, ExecOptions, FailureKind, FileRules, Growth, Hook,
     Interruptions, JobRef, Limits, Need, NotBefore, OnFailure, OutcomeCondition, PassEnv, Program, QueueId,
-    QueueSettings, Retention, RetryOn, RetryPolicy, RetryScale, SchedulingOptions, Script, SourceComparison,
-    StallPolicy, StopSignal,
+    QueueSettings, Retention, RetryOn, RetryPolicy, RetryScale, SchedulingOptions, Script, SnapshotKind,
+    SourceComparison, StallPolicy, StopSignal,
 };
 
 use super::{schema, shell};
@@ -105,6 +105,7 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
             env_files: files.into_iter().map(Into::into).collect(),
             pass_env,
             cwd: cwd.map(Into::into),
+            snapshot: checks.2.filter(|_| checks.1.as_ref().is_none_or(|files| files.outputs.is_empty())),
             stdin,
             timeout,
             grace,
@@ -122,7 +123,7 @@ fn exec_options() -> impl Strategy<Value = ExecOptions> {
     )
 }
 
-fn start_checks() -> impl Strategy<Value = (Option<Arc<Conditions>>, Option<Arc<FileRules>>)> {
+fn start_checks() -> impl Strategy<Value = (Option<Arc<Conditions>>, Option<Arc<FileRules>>, Option<SnapshotKind>)> {
     let program = prop_oneof![
         non_empty_text().prop_map(|text| shell(&text)),
         vec(non_empty_text(), 1..3).prop_map(Program::Command)
@@ -140,7 +141,7 @@ fn start_checks() -> impl Strategy<Value = (Option<Arc<Conditions>>, Option<Arc<
             FileRules { sources: sources.into_iter().chain(excluded).collect(), on, outputs }
         });
     let files = files.prop_map(|files| (files != FileRules::default()).then(|| Arc::new(files)));
-    (conditions, files)
+    (conditions, files, option::of(Just(SnapshotKind::Git)))
 }
 
 fn stall() -> impl Strategy<Value = StallPolicy> {
@@ -256,6 +257,7 @@ fn settings() -> impl Strategy<Value = QueueSettings> {
             expect: None,
             on_overdue: None,
             inputs: Arc::default(),
+            has_snapshots: false,
             is_in_file: true,
             order: 0,
         }
@@ -288,6 +290,7 @@ pub(super) fn plan() -> impl Strategy<Value = DesiredState> {
                 queue.jobs.push(job.into());
                 known.push(JobRef::Named(queue.id.clone(), name));
             }
+            queue.settings.has_snapshots = queue.jobs.iter().any(|job| job.runs_on_snapshot());
             plan.queues.push(queue);
         }
         plan
@@ -325,6 +328,7 @@ fn job_to_value(job: &Definition) -> Value {
         "tags": job.tags,
         "env": setup.env,
         "env_file": setup.env_files,
+        "snapshot": or_none(setup.snapshot.map(|kind| kind.as_str().into())),
         "pass_env": match &setup.pass_env {
             PassEnv::All => json!("all"),
             PassEnv::None => json!("none"),

@@ -140,7 +140,8 @@ impl Reference {
             | Command::RunFailed { .. }
             | Command::ReplaceFile { .. }
             | Command::Drain { .. }
-            | Command::RecordStall { .. } => {}
+            | Command::RecordStall { .. }
+            | Command::RecordSnapshot { .. } => {}
             Command::Transfer { jobs, queue } => self.transfer(jobs, queue)?,
             Command::Move { jobs, placement } => self.move_jobs(jobs, *placement)?,
             Command::SetParallel { queue, parallel } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ratatui::layout::Position;
 use setlist::model::{
-    Command, DesiredQueue, EnvironmentId, InputDeclaration, InputType, InputValues, Outcome, QueueMode,
+    Command, DesiredQueue, EnvironmentId, InputDeclaration, InputType, InputValues, Outcome, QueueMode, RequestInputs,
 };
 use setlist::tui::effect::Submission;
 use setlist::tui::message::Message;
@@ -53,7 +53,7 @@ fn request(harness: &mut ScreenHarness, command: Command, values: &[(&str, &str)
     let environment = EnvironmentId(NonZero::new(1).unwrap());
     harness.execute_elsewhere(&[Command::Request {
         environment,
-        inputs: Some(Arc::new(inputs)),
+        inputs: RequestInputs::of(inputs, None),
         command: Box::new(command),
     }]);
 }
