@@ -132,6 +132,11 @@ impl LogSearch {
         }
     }
 
+    /// The job of the selected line.
+    pub(super) fn selected_job(&self) -> Option<JobId> {
+        self.hits.get(self.selected).map(|hit| hit.job)
+    }
+
     /// The error that `Enter` searches for, while nothing is typed.
     pub(super) fn error_to_find(&self) -> Option<&str> {
         self.error.as_deref().filter(|_| self.line.text().is_empty())

@@ -166,12 +166,14 @@ impl Screen {
         matches!(&self.dialog, Some(Dialog::Page(page)) if matches!(**page, ScreenPage::History(_)))
     }
 
-    /// The job that a page shows as selected, or else that of the lists.
+    /// The job that a page or a search shows as selected, or else that of the lists.
     pub(super) fn job_in_focus(&self) -> Option<Job> {
-        match &self.dialog {
-            Some(Dialog::Page(page)) => page.selected().and_then(|job| self.site.read(|site| site.job(job).cloned())),
-            _ => self.selected_job(),
-        }
+        let selected = match &self.dialog {
+            Some(Dialog::Page(page)) => page.selected(),
+            Some(Dialog::SearchAll(search)) => search.selected_job(),
+            _ => return self.selected_job(),
+        };
+        self.site.read(|site| site.job(selected?).cloned())
     }
 
     /// Selects a job in the lists, of whichever queue it is. Returns whether it still exists.

@@ -227,7 +227,8 @@ impl Screen {
     /// Whether the details of the selected job are visible.
     pub(super) fn shows_details(&self) -> bool {
         let layout = self.layout();
-        let details = if matches!(self.dialog, Some(Dialog::Page(_))) { layout.page().1 } else { layout.details };
+        let is_page = matches!(self.dialog, Some(Dialog::Page(_) | Dialog::SearchAll(_)));
+        let details = if is_page { layout.page().1 } else { layout.details };
         !details.is_empty()
     }
 

@@ -30,7 +30,7 @@ impl Screen {
         key: KeyPress,
         now: DateTime<Utc>,
     ) -> Vec<Effect> {
-        let page = usize::from(self.layout().body.height.saturating_sub(2)).max(1);
+        let page = usize::from(self.layout().page().0.height.saturating_sub(2)).max(1);
         match search.press(key, page) {
             LogSearchResponse::KeepOpen => self.dialog = Some(Dialog::SearchAll(search)),
             LogSearchResponse::Search(request) => {

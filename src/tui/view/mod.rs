@@ -106,7 +106,9 @@ impl Screen {
             self.draw_overview(&mut overview, layout, buffer, &mut targets, now);
             self.dialog = Some(Dialog::Overview(overview));
         } else if let Some(Dialog::SearchAll(search)) = &mut self.dialog {
-            log_search::draw(search, &self.settings, layout.body, buffer, &mut targets, now);
+            let (area, details) = layout.page();
+            log_search::draw(search, &self.settings, area, buffer, &mut targets, now);
+            self.draw_page_details(&ScreenLayout { details, ..*layout }, buffer, now);
         } else if let Some(Dialog::Page(page)) = &self.dialog {
             self.draw_page(page, layout, buffer, &mut targets, now);
             let (_, details) = layout.page();
@@ -253,7 +255,7 @@ impl Screen {
         self.details.scroll = scroll;
     }
 
-    /// Draws the details of the job that a page shows as selected.
+    /// Draws the details of the job that a page or a search shows as selected.
     fn draw_page_details(&self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) {
         self.draw_details_of(self.job_in_focus().as_ref(), None, &mut 0, layout, buffer, now);
     }

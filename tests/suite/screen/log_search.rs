@@ -70,6 +70,12 @@ fn enter_finds_the_error_of_the_selected_job_elsewhere() {
     assert!(text.contains("search all output: connection reset"), "{text}");
     assert!(text.contains("\n  Job:run:line  Text ") && text.contains(" Run started\n"), "{text}");
     assert!(text.contains("build/a:1:1   connection reset by peer") && text.contains(" 12:00:00\n"), "{text}");
+    // On a large screen, with the details of its job.
+    harness.resize(200, 60);
+    assert!(harness.text().contains("─ Details · #1 build/a"), "{}", harness.text());
+    assert!(harness.keys("<Down>").text().contains("─ Details · #2 build/b"), "{}", harness.text());
+    harness.resize(100, 24);
+    harness.keys("<Up>");
     // Where nothing has failed, Enter does nothing.
     harness.keys("<Esc>j<^f><Enter>");
     let text = harness.text();
