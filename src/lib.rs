@@ -81,7 +81,7 @@
 //! | an event | `model/event.rs`; applied in `model/job_transitions.rs` or `site_state.rs`, and in `store/sqlite/apply.rs` and `store/postgres/row_changes.rs`; those of schedules in `model/site_state/schedules.rs` and `store/sqlite/apply_schedules.rs`; whether it can end the work of a queue: `model/propagate.rs` (`can_end_queue`) |
 //! | a message of the screen | `tui/reply_text.rs` (what the store answered), `tui/actions` and `tui/output_pane.rs` (why a key does nothing), `tui/view` (what is drawn); how long it is shown: `tui/status_line.rs` |
 //! | a message of a command | the file of the command in `cli`, or `cli/error.rs`; why the store refused it: `model/command.rs`; how it waits or retries: `cli/job_commands.rs` |
-//! | a queue without a worker, on the screen | `tui/view/header.rs`, `message_line.rs`, `idle_reason.rs` |
+//! | a queue without a worker, on the screen | `tui/view/header.rs`, `status_line.rs`, `idle_reason.rs` |
 //! | what happens at a due time | `model/due_times.rs` (decided), `due_outcomes.rs` (how its run ended), `recurrence.rs` (when) |
 //! | the delay of retries | `model/retry.rs` |
 //! | the environment of a job | `runner/variables.rs` (order), `worker/setlist_variables.rs` (`SETLIST_…`), `worker/environment_cache.rs` (the user's) |

@@ -52,7 +52,7 @@ pub enum Action {
     FollowNewest,
     Failures,
     Sort,
-    Zoom,
+    ZoomPane,
     Open,
     Detail,
     Back,
@@ -200,7 +200,7 @@ pub static TABLE: &[ActionEntry] = table![
     A::SearchAll,      "search-all",     ["^f"],                   "",              "search the output of all jobs",                                  Everywhere, G::Move;
     A::Failures,       "failures",       ["F"],                    "",              "show only failures, or all jobs",                                Everywhere, G::Move;
     A::Sort,           "sort",           ["c"],                    "",              "sort the lists by duration, memory, title, outcome, value or queue",Everywhere, G::Move;
-    A::Zoom,           "zoom",           ["z"],                    "",              "zoom this pane in or out",                                       Everywhere, G::Move;
+    A::ZoomPane,       "zoom",           ["z"],                    "",              "zoom this pane in or out",                                       Everywhere, G::Move;
     A::Detail,         "detail",         ["v"],                    "details",       "show details of the selected job: command, needs, runs",         Everywhere, G::Output;
     A::OutputDown,     "output-down",    ["J"],                    "",              "scroll the output down, from any pane",                          Everywhere, G::Output;
     A::OutputUp,       "output-up",      ["K"],                    "",              "scroll the output up, from any pane",                            Everywhere, G::Output;

@@ -61,7 +61,7 @@ impl Screen {
             None => self.settings.keymap.action(*key, self.lists.focus().output).is_some_and(|action| match action {
                 Action::NextPane
                 | Action::PreviousPane
-                | Action::Zoom
+                | Action::ZoomPane
                 | Action::Back
                 | Action::Help
                 | Action::Mouse

@@ -86,8 +86,8 @@ pub struct Theme {
     pub critical: Style,
     /// A warning.
     pub warning: Style,
-    /// Activity.
-    pub active: Style,
+    /// What is active: jobs that run, and the cursor's sign.
+    pub accent: Style,
     /// A key in a hint.
     pub key: Style,
 }
@@ -187,7 +187,7 @@ impl Theme {
             failure: bold,
             critical: bold.add_modifier(Modifier::REVERSED),
             warning: bold,
-            active: bold,
+            accent: bold,
             key: bold,
         };
         let cursor = bold.bg(Color::Blue).fg(Color::White);
@@ -227,7 +227,7 @@ impl Theme {
             rule: undimmed(self.rule, ColorRole::Rule),
             focus: accented(self.focus),
             tab: accented(self.tab),
-            active: accented(self.active),
+            accent: accented(self.accent),
             key: accented(self.key),
             cursor: of(cursor, ColorRole::SelectionText),
             success: of(self.success, ColorRole::Success),
@@ -239,18 +239,18 @@ impl Theme {
     }
 
     /// Adds colours.
-    fn coloured(self, active: Color, success: Color, failure: Color, warning: Color, cursor: Style) -> Self {
+    fn coloured(self, accent: Color, success: Color, failure: Color, warning: Color, cursor: Style) -> Self {
         let plain = Style::new();
         Self {
-            focus: self.focus.fg(active),
-            tab: self.tab.fg(active),
+            focus: self.focus.fg(accent),
+            tab: self.tab.fg(accent),
             cursor,
             success: plain.fg(success),
             failure: self.failure.fg(failure),
             critical: self.critical.fg(failure),
             warning: plain.fg(warning),
-            active: plain.fg(active),
-            key: plain.fg(active),
+            accent: plain.fg(accent),
+            key: plain.fg(accent),
             ..self
         }
     }

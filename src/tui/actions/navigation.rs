@@ -32,7 +32,7 @@ impl Screen {
                 }
             }
             Action::Detail => self.toggle_details()?,
-            Action::Zoom => match &mut self.tiles {
+            Action::ZoomPane => match &mut self.tiles {
                 Some(tiles) => tiles.zoom = !tiles.zoom,
                 None => self.lists.toggle_zoom(),
             },

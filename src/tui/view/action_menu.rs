@@ -141,7 +141,7 @@ fn draw_item(
     };
     let mut painter = LinePainter::new(area, buffer, appearance.symbols);
     painter
-        .left(if selected { appearance.symbols.cursor } else { " " }, over(appearance.theme.active))
+        .left(if selected { appearance.symbols.cursor } else { " " }, over(appearance.theme.accent))
         .left(" ", over(Style::new()));
     painter.fixed_width(&item.keys(keymap), KEYS_WIDTH, over(keys_style));
     let is_wrapped = least == usize::MAX;

@@ -131,7 +131,7 @@ impl PageView<'_> {
             RunDifference::EndedOtherwise | RunDifference::FirstRun => theme.dim,
         };
         let mut painter = LinePainter::new(area, buffer, symbols);
-        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
+        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.accent));
         painter.left(sign, over(sign_style)).left("  ", over(Style::new()));
         let label = JobLabel::of(job).with_path(job).fit(columns.job, symbols.ellipsis);
         painter.left(&label.main, over(Style::new()));

@@ -1,4 +1,4 @@
-//! Draws an input line in the message line.
+//! Draws an input line in the status line.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

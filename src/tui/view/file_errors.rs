@@ -69,7 +69,7 @@ fn styled_pieces<'a>(line: &'a str, appearance: &Appearance) -> Vec<(&'a str, St
     let margin = line.len() - inside.len();
     match inside {
         _ if line.starts_with("error") => vec![(line, theme.failure)],
-        _ if inside.starts_with("= help") => vec![(line, theme.active)],
+        _ if inside.starts_with("= help") => vec![(line, theme.accent)],
         _ if inside.starts_with("-->") || inside.starts_with(":::") || inside.starts_with("= ") => {
             vec![(line, theme.dim)]
         }

@@ -326,7 +326,7 @@ fn queue_tab(
     pieces.push((name, if is_current { theme.tab } else { Style::new() }));
     let is_running = !queue.running.is_empty();
     if is_running || with_states || is_current {
-        let style = if is_running { theme.active } else { theme.dim };
+        let style = if is_running { theme.accent } else { theme.dim };
         pieces.push((format!(" {}/{}", queue.running.len(), queue.settings.max_parallel()), style));
     }
     let urgent =
@@ -355,7 +355,7 @@ impl TabState {
     fn style(self, appearance: &Appearance) -> Style {
         match self {
             Self::Status(QueueStatus::Idle) => appearance.theme.dim,
-            Self::Status(QueueStatus::Running | QueueStatus::Processing) => appearance.theme.active,
+            Self::Status(QueueStatus::Running | QueueStatus::Processing) => appearance.theme.accent,
             Self::Status(QueueStatus::Paused | QueueStatus::NeedsApproval) => appearance.theme.warning,
             Self::Status(QueueStatus::Stopped) | Self::NoWorker => appearance.theme.failure,
         }

@@ -160,7 +160,7 @@ impl DetailColumn<'_> {
             JobState::Running { stop, .. } => (
                 appearance.symbols.running,
                 if stop.is_some() { "stopping" } else { "running" }.to_owned(),
-                appearance.theme.active,
+                appearance.theme.accent,
             ),
             JobState::Finished { outcome, .. } => {
                 let (sign, style) = appearance.outcome(outcome);
@@ -268,7 +268,7 @@ impl DetailColumn<'_> {
     /// The stages from waiting to done, with durations and times.
     fn timeline(&self) -> Vec<DetailLine> {
         let (job, appearance) = (self.job, self.appearance());
-        let (dim, live) = (appearance.theme.dim, appearance.theme.active);
+        let (dim, live) = (appearance.theme.dim, appearance.theme.accent);
         // Runs from before the job became pending again are not part of this timeline.
         let run = job.result_run();
         let first = self.history().and_then(|history| history.runs.iter().find(|run| run.attempt > job.prior_attempts));

@@ -177,7 +177,7 @@ pub(super) fn draw(
     }
     let mut painter = LinePainter::new(area, buffer, appearance.symbols);
     painter
-        .left(if cursor == RowCursor::None { " " } else { appearance.symbols.cursor }, over(appearance.theme.active));
+        .left(if cursor == RowCursor::None { " " } else { appearance.symbols.cursor }, over(appearance.theme.accent));
     painter.fixed_width(parts.sign, 1, over(parts.sign_style));
     painter.fixed_width(if row.is_marked { appearance.symbols.mark } else { " " }, 1, over(appearance.theme.warning));
     if job.outcome().is_some() {
@@ -195,10 +195,10 @@ pub(super) fn draw(
         painter.right(" ", over(Style::new()));
         if let Some(usage) = row.usage.filter(|_| columns.usage > 0) {
             // The columns of all rows are below each other.
-            painter.right(&format!(" {:>DURATION_WIDTH$}", parts.duration), over(appearance.theme.active));
+            painter.right(&format!(" {:>DURATION_WIDTH$}", parts.duration), over(appearance.theme.accent));
             painter.right(&format!("{} ", usage.row_text(columns.usage)), over(appearance.theme.dim));
         } else if !parts.duration.is_empty() {
-            painter.right(&format!(" {}", parts.duration), over(appearance.theme.active));
+            painter.right(&format!(" {}", parts.duration), over(appearance.theme.accent));
         }
         let room = note_room(painter.room(), label.width() + queue_room, 0).min(painter.room().saturating_sub(2));
         let note = text::fit(&parts.note, room, appearance.symbols.ellipsis);
@@ -269,7 +269,7 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, settings: &ScreenSettings,
             let end = job.result_run().and_then(|run| run.end.as_ref());
             let failed = end.and_then(RunEnd::failure_summary).map(|failure| text::sanitize_line(&failure));
             let (sign, sign_style) = match (&failed, requested) {
-                (_, true) => (signs.requested, theme.active),
+                (_, true) => (signs.requested, theme.accent),
                 (Some(_), false) => (signs.failed, theme.failure),
                 (None, false) => (" ", Style::new()),
             };
@@ -277,7 +277,7 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, settings: &ScreenSettings,
             let (note, note_style) = match (wait_reason, failed) {
                 (Some(WaitReason::QueuePaused | WaitReason::Confirm), _) => (reason, theme.warning),
                 (Some(WaitReason::NeedsFailed(_)), _) => (reason, theme.failure),
-                (Some(WaitReason::FreeSlot), _) if *requested => (reason, theme.active),
+                (Some(WaitReason::FreeSlot), _) if *requested => (reason, theme.accent),
                 // Jobs of a processing queue that only wait for their turn have no note.
                 (Some(WaitReason::FreeSlot | WaitReason::QueueIdle | WaitReason::QueueStopped), Some(failure)) => {
                     (failure, theme.failure)
@@ -299,7 +299,7 @@ fn parts(job: &Job, wait_reason: Option<&WaitReason>, settings: &ScreenSettings,
             let stalled = job.stalled_since().filter(|_| stop.is_none()).map(|since| stalled_text(since, now));
             let note_style = if stalled.is_some() { theme.failure } else { theme.warning };
             let note = stalled.unwrap_or_else(|| note.to_owned());
-            RowParts { sign, sign_style: theme.active, note, note_style, time: String::new(), duration }
+            RowParts { sign, sign_style: theme.accent, note, note_style, time: String::new(), duration }
         }
         JobState::Finished { outcome, .. } => {
             let (sign, sign_style) = appearance.outcome(outcome);

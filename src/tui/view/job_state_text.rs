@@ -25,7 +25,7 @@ pub(super) fn job_state_text(
         }
         JobState::Running { .. } => (
             appearance.symbols.running,
-            appearance.theme.active,
+            appearance.theme.accent,
             format!("running {}", time_format::elapsed_seconds(job, now)),
         ),
         JobState::Finished { outcome, .. } => {

@@ -58,7 +58,7 @@ pub(super) fn draw(
         }
         let over = |style: Style| if is_selected { theme.cursor } else { style };
         let mut painter = LinePainter::new(line, buffer, symbols);
-        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active)).left(" ", over(Style::new()));
+        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.accent)).left(" ", over(Style::new()));
         let place = text::fit_middle(&place(hit), width, None, symbols.ellipsis).into_owned();
         painter.fixed_width(&place, width, over(theme.dim)).left("  ", over(Style::new()));
         if has_times {

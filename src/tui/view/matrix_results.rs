@@ -61,12 +61,12 @@ impl DetailColumn<'_> {
         let is_this = job.id == self.job.id;
         let (sign, sign_style) = match job.outcome() {
             Some(outcome) => appearance.outcome(outcome),
-            None if job.current_run().is_some() => (appearance.symbols.running, appearance.theme.active),
+            None if job.current_run().is_some() => (appearance.symbols.running, appearance.theme.accent),
             None => (" ", Style::new()),
         };
         let style = if is_this { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
         vec![
-            (if is_this { appearance.symbols.cursor } else { " " }.to_owned(), appearance.theme.active),
+            (if is_this { appearance.symbols.cursor } else { " " }.to_owned(), appearance.theme.accent),
             (sign.to_owned(), sign_style),
             (format!("  {cells}"), style),
         ]

@@ -20,7 +20,6 @@ mod key_hints;
 mod line_painter;
 mod log_search;
 mod matrix_results;
-mod message_line;
 mod needs_graph;
 mod needs_tree;
 mod output_pane;
@@ -35,6 +34,7 @@ mod run_chart;
 mod run_history;
 mod run_table;
 mod schedule_details;
+mod status_line;
 mod time_format;
 mod timeline;
 mod workers_table;
@@ -63,11 +63,11 @@ use idle_reason::IdleCheck;
 use job_details::JobDetails;
 use job_lists::ListView;
 use key_hints::KeyHints;
-use message_line::MessageLine;
 use output_pane::OutputContext;
 use output_tiles::TilesContext;
 use overview::OverviewContext;
 use page_view::PageView;
+use status_line::StatusLineContent;
 
 impl Screen {
     /// Draws the screen as of `now`. Returns the position of the terminal's cursor, if it is shown.
@@ -131,7 +131,7 @@ impl Screen {
             cursor = input_form::draw(form, &self.settings.appearance, layout.body, buffer, &mut targets);
         }
         self.click_targets = targets;
-        self.draw_message(layout, buffer, now).or(cursor)
+        self.draw_status_line(layout, buffer, now).or(cursor)
     }
 
     fn idle_check<'a>(&'a self, site: &'a SiteState, now: DateTime<Utc>) -> IdleCheck<'a> {
@@ -323,7 +323,7 @@ impl Screen {
         (!left.is_empty()).then_some(left)
     }
 
-    fn draw_message(&self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
+    fn draw_status_line(&self, layout: &ScreenLayout, buffer: &mut Buffer, now: DateTime<Utc>) -> Option<(u16, u16)> {
         let job = self.job_in_focus();
         let line = if let Some(dialog) = self.dialog.as_ref().filter(|dialog| shows_line(dialog)) {
             let error = match (dialog, &self.outage) {
@@ -331,25 +331,25 @@ impl Screen {
                 (Dialog::Add(_) | Dialog::SearchAll(_), Some(outage)) => Some(outage.reason()),
                 _ => None,
             };
-            MessageLine::Dialog(DialogLine { dialog, queue: self.queue.id(), error: error.unwrap_or_default() })
+            StatusLineContent::Dialog(DialogLine { dialog, queue: self.queue.id(), error: error.unwrap_or_default() })
         } else if let Some(status) = self.status_line.shown() {
-            MessageLine::Status(status)
+            StatusLineContent::Status(status)
         } else if let Some(error) = &self.file.error {
-            MessageLine::FileErrors { error, has_valid_version: self.has_queue() }
+            StatusLineContent::FileErrors { error, has_valid_version: self.has_queue() }
         } else if self.has_queue() && self.site.read(|site| self.idle_check(site, now).lacks_worker(self.queue.id())) {
-            MessageLine::NoWorker(self.queue.id())
+            StatusLineContent::NoWorker(self.queue.id())
         } else if let Some(hints) = self.first_hints(now) {
-            MessageLine::Hints(hints)
+            StatusLineContent::Hints(hints)
         } else if let Some(job) = job.as_ref().filter(|_| !matches!(self.dialog, Some(Dialog::Overview(_)))) {
-            MessageLine::Job(job, self.site.read(|site| site.wait_reason(job)))
+            StatusLineContent::Job(job, self.site.read(|site| site.wait_reason(job)))
         } else {
-            MessageLine::Empty
+            StatusLineContent::Empty
         };
         line.draw(&self.settings, layout.status_line, buffer, now)
     }
 }
 
-/// Whether a dialog is shown in the message line.
+/// Whether a dialog is shown in the status line.
 fn shows_line(dialog: &Dialog) -> bool {
     match dialog {
         Dialog::Confirm { .. } | Dialog::Inputs(_) | Dialog::Page(_) => false,

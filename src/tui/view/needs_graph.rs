@@ -44,7 +44,7 @@ impl PageView<'_> {
         }
         let over = |style: Style| if is_selected { theme.cursor } else { style };
         let mut painter = LinePainter::new(area, buffer, symbols);
-        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active)).left(" ", over(Style::new()));
+        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.accent)).left(" ", over(Style::new()));
         if let GraphNode::Heading(heading) = &row.node {
             painter.left(heading, theme.dim);
             return;

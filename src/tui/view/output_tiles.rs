@@ -112,7 +112,7 @@ fn draw_title(title: &TileTitle<'_>, context: &TilesContext<'_>, area: Rect, buf
 fn state_sign(job: &Job, appearance: &Appearance, now: DateTime<Utc>) -> (&'static str, Style, String) {
     match (job.phase(), job.outcome()) {
         (Phase::Running, _) => {
-            (appearance.symbols.running, appearance.theme.active, time_format::elapsed_seconds(job, now))
+            (appearance.symbols.running, appearance.theme.accent, time_format::elapsed_seconds(job, now))
         }
         (_, Some(outcome)) => {
             let (sign, style) = appearance.outcome(outcome);

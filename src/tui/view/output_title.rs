@@ -11,7 +11,7 @@ use super::progress_bar::progress_bar;
 
 /// The badge shown while keys are sent to a job.
 pub(super) fn typing_badge(typing: TypingSession, theme: &Theme) -> (&'static str, Style) {
-    let (label, style) = if typing.run_ended { (" ENDED ", theme.failure) } else { (" TYPING ", theme.active) };
+    let (label, style) = if typing.run_ended { (" ENDED ", theme.failure) } else { (" TYPING ", theme.accent) };
     (label, style.add_modifier(Modifier::REVERSED))
 }
 
@@ -21,7 +21,7 @@ pub(super) fn status_facts(status: &ViewStatus, width: u16, appearance: &Appeara
     if let Some(search) = status.search {
         facts.push((search.label(appearance.symbols.ellipsis), appearance.theme.warning));
     }
-    facts.extend(status.new_output_label(appearance.is_ascii()).map(|label| (label, appearance.theme.active)));
+    facts.extend(status.new_output_label(appearance.is_ascii()).map(|label| (label, appearance.theme.accent)));
     let position = status.position_label();
     if !position.is_empty() && !status.is_following {
         facts.push((position, appearance.theme.dim));

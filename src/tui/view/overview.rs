@@ -142,7 +142,7 @@ impl OverviewContext<'_> {
         let counted = |count: usize, style: Style| if count == 0 { theme.dim } else { style };
         let (stats, hour) = (self.stats)(row.id, row.queue);
         let mut painter = LinePainter::new(area, buffer, symbols);
-        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
+        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.accent));
         painter.left(&format!("{:>3} ", row.number), over(theme.dim));
         let name = text::fit_middle(&title_or_id(row.id, queue), columns.name, None, symbols.ellipsis).into_owned();
         painter.fixed_width(&name, columns.name, over(Style::new()));
@@ -158,14 +158,14 @@ impl OverviewContext<'_> {
         }
         let number = |count: usize, width: usize| right_aligned(&text::count(count), width);
         painter.left(&number(pending, COUNT_WIDTH), over(counted(pending, Style::new())));
-        painter.left(&number(running, COUNT_WIDTH), over(counted(running, theme.active)));
+        painter.left(&number(running, COUNT_WIDTH), over(counted(running, theme.accent)));
         painter.left(&number(finished, columns.finished), over(counted(finished, Style::new())));
         let failures = if failed > 0 { format!("{} {}", symbols.failed, text::count(failed)) } else { "0".to_owned() };
         painter.left(&right_aligned(&failures, COUNT_WIDTH), over(counted(failed, theme.failure)));
         let left = stats.time_left.map(|left| format!("~{}", text::approximate_duration(left))).unwrap_or_default();
         painter.left(&right_aligned(&left, columns.left), over(Style::new()));
         if columns.sparkline > 0 {
-            painter.left("   ", over(Style::new())).left(&sparkline(&hour, symbols.bars), over(theme.active));
+            painter.left("   ", over(Style::new())).left(&sparkline(&hour, symbols.bars), over(theme.accent));
         }
         if columns.state > 0 {
             let (label, style) = self.state(row);
@@ -182,7 +182,7 @@ impl OverviewContext<'_> {
         let status = self.idle.site.queue_status(row.id);
         let style = match status {
             QueueStatus::Idle => theme.dim,
-            QueueStatus::Running | QueueStatus::Processing => theme.active,
+            QueueStatus::Running | QueueStatus::Processing => theme.accent,
             QueueStatus::Paused | QueueStatus::NeedsApproval => theme.warning,
             QueueStatus::Stopped => theme.failure,
         };

@@ -11,8 +11,8 @@ pub(super) fn progress_bar(progress: JobProgress, width: usize, appearance: &App
     let (full, empty) = if appearance.is_ascii() { ("#", ".") } else { ("━", "─") };
     let (word, style) = match progress {
         JobProgress::None => return None,
-        JobProgress::Indeterminate => return Some(("working".to_owned(), appearance.theme.active)),
-        JobProgress::Normal(_) => ("", appearance.theme.active),
+        JobProgress::Indeterminate => return Some(("working".to_owned(), appearance.theme.accent)),
+        JobProgress::Normal(_) => ("", appearance.theme.accent),
         JobProgress::Error(_) => (" error", appearance.theme.failure),
         JobProgress::Paused(_) => (" paused", appearance.theme.warning),
     };

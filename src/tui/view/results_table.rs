@@ -86,7 +86,7 @@ impl PageView<'_> {
         let over = |style: Style| if is_selected { theme.cursor } else { style };
         let (sign, style, words) = job_state_text(row.job, self.site, &self.settings.appearance, self.now);
         let mut painter = LinePainter::new(area, buffer, symbols);
-        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
+        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.accent));
         painter.left(sign, over(style)).left("  ", over(Style::new()));
         for (column, layout) in columns.iter().enumerate() {
             let cell = text::sanitize_line(&row.text(column));

@@ -198,7 +198,7 @@ impl PageView<'_> {
         );
         for (nth, run) in columns.runs.iter().enumerate() {
             let (sign, style) = match &run.end {
-                None => (appearance.symbols.running, appearance.theme.active),
+                None => (appearance.symbols.running, appearance.theme.accent),
                 Some(end) if end.outcome != Outcome::Succeeded => appearance.outcome(&end.outcome),
                 Some(_) => match run.duration().and_then(|time| usual?.outlier(time)) {
                     Some(Outlier::Slower) => (appearance.symbols.above, appearance.theme.warning),
@@ -225,7 +225,7 @@ impl PageView<'_> {
             Outlier::Faster => "faster than usual",
         });
         let (sign, style, words) = match &run.end {
-            None => (appearance.symbols.running, appearance.theme.active, "running".to_owned()),
+            None => (appearance.symbols.running, appearance.theme.accent, "running".to_owned()),
             Some(end) => {
                 let (sign, style) = appearance.outcome(&end.outcome);
                 (sign, style, end_text(end))
@@ -257,7 +257,7 @@ impl PageView<'_> {
 
     fn run_style(&self, run: &Run) -> Style {
         let appearance = &self.settings.appearance;
-        run.end.as_ref().map_or(appearance.theme.active, |end| appearance.outcome(&end.outcome).1)
+        run.end.as_ref().map_or(appearance.theme.accent, |end| appearance.outcome(&end.outcome).1)
     }
 }
 

@@ -68,7 +68,7 @@ impl DetailColumn<'_> {
         let appearance = self.appearance();
         let is_shown = self.shown_run == Some(run.id);
         let (sign, style, words) = match &run.end {
-            None => (appearance.symbols.running, appearance.theme.active, "running".to_owned()),
+            None => (appearance.symbols.running, appearance.theme.accent, "running".to_owned()),
             Some(ending) => {
                 let (sign, style) = appearance.outcome(&ending.outcome);
                 (sign, style, end_text(ending))
@@ -85,7 +85,7 @@ impl DetailColumn<'_> {
             style
         };
         vec![
-            (if is_shown { appearance.symbols.cursor } else { " " }.to_owned(), appearance.theme.active),
+            (if is_shown { appearance.symbols.cursor } else { " " }.to_owned(), appearance.theme.accent),
             (sign.to_owned(), style),
             (number, Style::new()),
             (words, words_style),

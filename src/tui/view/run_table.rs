@@ -69,7 +69,7 @@ impl PageView<'_> {
             }
             let over = |style: Style| if is_selected { theme.cursor } else { style };
             let mut painter = LinePainter::new(line, buffer, symbols);
-            painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
+            painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.accent));
             painter.left(&format!("{} ", cells.sign), over(cells.style));
             painter.left(&format!("{:>RUN_WIDTH$}  ", run.attempt), over(Style::new()));
             painter.fixed_width(&cells.started, started, over(theme.dim)).left("  ", over(Style::new()));
@@ -84,7 +84,7 @@ impl PageView<'_> {
     fn run_cells(&self, job: &Job, run: &Run, usual: Option<UsualDurations>) -> RunCells {
         let appearance = &self.settings.appearance;
         let (sign, style, outcome) = match &run.end {
-            None => (appearance.symbols.running, appearance.theme.active, "running".to_owned()),
+            None => (appearance.symbols.running, appearance.theme.accent, "running".to_owned()),
             Some(end) => {
                 let (sign, style) = appearance.outcome(&end.outcome);
                 let unusual = run.duration().and_then(|time| usual?.outlier(time)).map(|outlier| match outlier {

@@ -162,12 +162,12 @@ impl PageView<'_> {
         let latest = row.runs.last();
         let (sign, style) = match latest.map(|span| &span.outcome) {
             Some(Some(outcome)) => appearance.outcome(outcome),
-            Some(None) => (symbols.running, theme.active),
+            Some(None) => (symbols.running, theme.accent),
             None => (symbols.dot, theme.dim),
         };
         let on_path = row.runs.iter().any(|span| timeline.path().iter().any(|step| step.run == span.run));
         let mut painter = LinePainter::new(area, buffer, symbols);
-        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active));
+        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.accent));
         painter.left(sign, over(style));
         painter.left(if on_path { symbols.path } else { " " }, over(theme.warning));
         let label = self.timeline_label(row.job, timeline.queue.is_none(), columns.label);
@@ -213,7 +213,7 @@ impl PageView<'_> {
             let is_chosen = Some(span.run) == chosen;
             let end = span.ended.unwrap_or(self.now);
             match &span.outcome {
-                None => fill(span.started, end, (BarCell::Running, theme.active, is_chosen)),
+                None => fill(span.started, end, (BarCell::Running, theme.accent, is_chosen)),
                 Some(outcome) => {
                     let (sign, style) = appearance.outcome(outcome);
                     fill(span.started, end, (BarCell::Ran, style, is_chosen));

@@ -51,18 +51,18 @@ impl PageView<'_> {
         }
         let over = |style: Style| if is_selected { theme.cursor } else { style };
         let mut painter = LinePainter::new(area, buffer, symbols);
-        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.active)).left(" ", over(Style::new()));
+        painter.left(if is_selected { symbols.cursor } else { " " }, over(theme.accent)).left(" ", over(Style::new()));
         match row {
             WorkersRow::Worker(worker, running) => {
                 let host = text::sanitize_line(&worker.host);
                 painter.left(&format!("worker {} on ", worker.id), over(theme.dim)).left(&host, over(theme.title));
                 painter.left(&format!("  process {}", worker.pid), over(theme.dim));
-                let style = if *running == 0 { theme.dim } else { theme.active };
+                let style = if *running == 0 { theme.dim } else { theme.accent };
                 painter.left(&format!("  {running} of {}", self.slots_text(worker)), over(style));
                 painter.left(&format!("  {}", queues_text(worker)), over(theme.dim));
                 if !worker.options.labels.is_empty() {
                     let labels = text::sanitize_line(&worker.options.labels.join(", "));
-                    painter.left(&format!("  {labels}"), over(theme.active));
+                    painter.left(&format!("  {labels}"), over(theme.accent));
                 }
                 if worker.draining {
                     painter.left("  draining", over(theme.warning));
@@ -76,9 +76,9 @@ impl PageView<'_> {
                 painter.left(&format!("{} worker {} is gone, with {jobs}", symbols.failed, id.0), over(theme.failure));
             }
             WorkersRow::Job(job) => {
-                painter.left(&format!("  {} ", symbols.running), over(theme.active));
+                painter.left(&format!("  {} ", symbols.running), over(theme.accent));
                 let elapsed = format!(" {} ", time_format::elapsed_seconds(job, self.now));
-                painter.right(&elapsed, over(theme.active));
+                painter.right(&elapsed, over(theme.accent));
                 let label = JobLabel::of(job).with_path(job).fit(painter.room(), symbols.ellipsis);
                 painter.left(&label.main, over(Style::new())).left(&label.script, over(theme.dim));
             }

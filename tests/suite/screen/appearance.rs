@@ -405,13 +405,13 @@ fn colours_differ_and_are_readable_with_deuteranopia() {
     for (palette, background) in [(Palette::Colorblind, 16), (Palette::ColorblindLight, 231)] {
         let theme = Appearance::new(palette, false).theme;
         let [good, bad, warn, live] =
-            [theme.success, theme.failure, theme.warning, theme.active].map(|style| style.fg.unwrap());
+            [theme.success, theme.failure, theme.warning, theme.accent].map(|style| style.fg.unwrap());
         for (a, b) in [(good, bad), (good, warn), (live, bad), (live, good)] {
             let (seen_a, seen_b) = (with_deuteranopia(a), with_deuteranopia(b));
             let distance: f64 = seen_a.iter().zip(seen_b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
             assert!(distance > 0.3, "{palette:?}: {a:?} and {b:?} look alike: {distance}");
         }
-        for style in [theme.success, theme.failure, theme.warning, theme.active] {
+        for style in [theme.success, theme.failure, theme.warning, theme.accent] {
             let (a, b) = (luminance(style.fg.unwrap()) + 0.05, luminance(Color::Indexed(background)) + 0.05);
             // The contrast that WCAG requires of bold text and of other text.
             let least = if style.add_modifier.contains(Modifier::BOLD) { 3.0 } else { 4.5 };

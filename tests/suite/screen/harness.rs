@@ -396,7 +396,7 @@ impl ScreenHarness {
         }
     }
 
-    /// The message line.
+    /// The status line.
     pub(crate) fn message(&mut self) -> String {
         let text = self.text();
         let mut lines: Vec<&str> = text.lines().collect();

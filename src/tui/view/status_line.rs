@@ -1,4 +1,4 @@
-//! Draws the line above the hints: a dialog, the last message, or a summary of the selected job.
+//! Draws the status line above the hints: a dialog, the last message, or a summary of the selected job.
 
 use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
@@ -19,7 +19,7 @@ use super::line_painter::LinePainter;
 use super::time_format;
 
 /// The content of the line.
-pub(super) enum MessageLine<'a> {
+pub(super) enum StatusLineContent<'a> {
     Dialog(DialogLine<'a>),
     /// The last message.
     Status(&'a StatusText),
@@ -37,7 +37,7 @@ pub(super) enum MessageLine<'a> {
     Empty,
 }
 
-impl MessageLine<'_> {
+impl StatusLineContent<'_> {
     /// Draws the line. Returns the position of the terminal's cursor if there is an input line.
     pub(super) fn draw(
         &self,
