@@ -21,6 +21,9 @@ use super::idle_reason::IdleCheck;
 use super::job_row::{self, ColumnWidths, JobRow, RowCursor};
 use super::line_painter::{LinePainter, lines, without_first_line};
 
+/// Narrower lists are beside another.
+const MIN_WIDTH_FOR_SHARED_COLUMN: u16 = 50;
+
 /// The data from which a list is drawn.
 pub(super) struct ListView<'a> {
     pub(super) lists: &'a JobLists,
@@ -71,14 +74,16 @@ impl ListView<'_> {
             .filter_map(|(line, index)| Some((line, site.job(rows.get(index)?)?)))
             .collect();
         let jobs_shown = jobs.iter().map(|(_, job)| *job);
-        // The same in all lists, so that their titles are below each other.
-        let queue_width = if self.lists.shows_all_queues() {
-            let queues = site.queues().into_iter();
-            queues.map(|(id, _)| text::width(&text::sanitize_line(id.as_str()))).max().unwrap_or(0)
-        } else {
-            0
+        let name_width = |id: &QueueId| text::width(&text::sanitize_line(id.as_str()));
+        let queue_width = match self.lists.shows_all_queues() {
+            false => None,
+            // The same in all lists that are below each other, so that their titles are, too.
+            true if area.width >= MIN_WIDTH_FOR_SHARED_COLUMN => {
+                site.queues().into_iter().map(|(id, _)| name_width(id)).max()
+            }
+            true => jobs.iter().map(|(_, job)| name_width(&job.queue)).max(),
         };
-        let list = (self.lists.sort(), queue_width);
+        let list = (self.lists.sort(), queue_width.unwrap_or(0));
         let mut columns = ColumnWidths::of(&jobs_shown, list, area.width, settings, now);
         if phase == Phase::Running {
             let has_bar = |run| self.subscriptions.progress(run) != JobProgress::None;

@@ -184,8 +184,9 @@ pub(super) fn draw(
         painter.right(" ", over(Style::new()));
         painter.right(&format!("{:>DURATION_WIDTH$}", parts.duration), over(appearance.theme.dim));
         painter.right(&format!(" {:>width$} ", parts.time, width = columns.time), over(appearance.theme.dim));
-        if columns.value > 0 && painter.room() > columns.value + MIN_TITLE_WIDTH {
-            let value = value_text(job, columns.shows_memory);
+        let value = if columns.value > 0 { value_text(job, columns.shows_memory) } else { String::new() };
+        // Where there is none, its cells are for the title and the outcome.
+        if !value.is_empty() && painter.room() > columns.value + MIN_TITLE_WIDTH {
             let value = text::fit(&value, columns.value, appearance.symbols.ellipsis);
             let gap = " ".repeat(columns.value.saturating_sub(text::width(&value)));
             painter.right(&format!(" {gap}{value} "), over(Style::new()));

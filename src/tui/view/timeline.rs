@@ -177,7 +177,8 @@ impl PageView<'_> {
             let content = match cell {
                 BarCell::Empty => " ",
                 BarCell::Waited => symbols.wait,
-                BarCell::Ran | BarCell::Running if is_chosen && row.runs.len() > 1 => symbols.bars[7],
+                // Of several runs of the row under the cursor, the selected one is thicker.
+                BarCell::Ran | BarCell::Running if chosen.is_some() && !is_chosen => symbols.rule,
                 BarCell::Ran | BarCell::Running => symbols.bar,
                 BarCell::Sign(sign) => sign,
             };
