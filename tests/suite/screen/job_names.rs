@@ -137,6 +137,21 @@ fn without_room_for_more_the_values_of_a_matrix_are_shown_alone() {
 }
 
 #[test]
+fn with_all_queues_the_titles_of_all_lists_are_below_each_other() {
+    let short = queue("q", 1, 0, &[("a", "First"), ("b", "Second"), ("c", "Third")]);
+    let mut harness = ScreenHarness::new(vec![short, queue("a-longer-name", 1, 1, &[("d", "Other")])], 120, 40);
+    harness.process("q");
+    harness.run("q", 1, Outcome::Succeeded);
+    harness.start("q");
+    let text = harness.keys("0").text();
+    let column = |title: &str| {
+        let row = text.lines().find(|line| line.contains(title)).unwrap_or_else(|| panic!("{title} in\n{text}"));
+        row[..row.find(title).unwrap()].chars().count()
+    };
+    assert_eq!(["Other", "Second", "First"].map(column), [column("Third"); 3], "{text}");
+}
+
+#[test]
 fn lists_widen_for_the_reason_why_a_job_waits() {
     let jobs = [("a-need-with-a-long-name-of-its-own", "A"), ("b", "Report what the others have found")];
     let mut site = queue("q", 1, 0, &jobs);
