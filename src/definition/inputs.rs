@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fields::InputField;
 use super::problems::{Problem, Problems};
 use super::spanned_value::{MapEntry, Node, NodeKind, ScalarType};
-use super::spelling::quoted;
+use super::spelling::{one_of, quoted};
 use super::unknown_fields;
 use super::value;
 use super::value_path::ValuePath;
@@ -18,6 +18,15 @@ pub(super) const TYPES: [(&str, InputTypeName); 5] = [
     ("bool", InputTypeName::Bool),
     ("options", InputTypeName::Options),
     ("secret", InputTypeName::Secret),
+];
+
+/// Names of types in other tools, with ours.
+const FOREIGN_TYPES: [(&[&str], &str); 5] = [
+    (&["str", "string"], "text"),
+    (&["decimal", "double", "float", "int", "integer"], "number"),
+    (&["boolean", "flag"], "bool"),
+    (&["choice", "choices", "enum", "select"], "options"),
+    (&["passwd", "password"], "secret"),
 ];
 
 /// The name of a type of inputs.
@@ -100,6 +109,10 @@ fn read_input(entry: &MapEntry<'_>, path: &ValuePath<'_>, problems: &mut Problem
     match &entry.value.kind {
         NodeKind::Null => {}
         NodeKind::Scalar(scalar_type, text) => {
+            if let Some(meant) = type_meant_by(text).filter(|meant| *meant != "text" || text != meant) {
+                problems.add(type_as_default(entry, (text, meant), path));
+                return None;
+            }
             input.input_type = type_of_default(*scalar_type);
             input.default = Some(default_text(*scalar_type, text));
             check_default(&input, &entry.value, path, problems)?;
@@ -111,6 +124,38 @@ fn read_input(entry: &MapEntry<'_>, path: &ValuePath<'_>, problems: &mut Problem
         }
     }
     Some(input)
+}
+
+/// The type that a word means, which may be its name in other tools.
+fn type_meant_by(word: &str) -> Option<&'static str> {
+    let word = word.to_ascii_lowercase();
+    let own = TYPES.iter().map(|(name, _)| *name).find(|name| *name == word);
+    own.or_else(|| FOREIGN_TYPES.iter().find(|(names, _)| names.contains(&&*word)).map(|(_, own)| *own))
+}
+
+/// The problem with a type where the default is expected: it would be an ordinary text, and a secret would be shown.
+fn type_as_default(entry: &MapEntry<'_>, (text, meant): (&str, &str), path: &ValuePath<'_>) -> Problem {
+    let name = &entry.key.text;
+    let message = format!("{} would be the default, not the type", quoted(text));
+    let hint = match meant {
+        "options" => format!("write the options as a list: `{name}: [staging, prod]`"),
+        meant => format!("write `{name}: {{type: {meant}}}`"),
+    };
+    let hint = format!("{hint}; if it is meant as a text, `{name}: {{default: {text}}}`");
+    Problem::new(entry.value.id, path, message).hint(hint)
+}
+
+fn read_type(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<InputTypeName> {
+    let NodeKind::Scalar(_, text) = &node.kind else { return value::keyword(node, path, &TYPES, problems) };
+    match type_meant_by(text).filter(|meant| meant != text) {
+        Some(meant) => {
+            let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
+            let message = format!("expected {}, found {}", one_of(&names), quoted(text));
+            problems.add(Problem::new(node.id, path, message).hint(format!("did you mean `{meant}`?")));
+            None
+        }
+        None => value::keyword(node, path, &TYPES, problems),
+    }
 }
 
 fn read_fields(
@@ -126,7 +171,7 @@ fn read_fields(
         let path = path.key(&key.text);
         match InputField::from_name(&key.text) {
             Some(InputField::Type) => {
-                type_name = value::keyword(node, &path, &TYPES, problems).map(|found| (found, node.id));
+                type_name = read_type(node, &path, problems).map(|found| (found, node.id));
             }
             Some(InputField::Options) => {
                 options = read_options(node, &path, problems).map(|options| (options, key.id));
@@ -141,6 +186,10 @@ fn read_fields(
             }
             None if key.invalid.is_none() && key.text == "secret" => {
                 problems.add(Problem::new(key.id, &path, "unknown field `secret`").hint("write `type: secret`"));
+            }
+            None if key.invalid.is_none() && key.text == "required" => {
+                let problem = Problem::new(key.id, &path, "unknown field `required`");
+                problems.add(problem.hint("remove it: an input without `default` is required"));
             }
             None => {
                 let entry = MapEntry { key: key.clone(), value: node.clone() };

@@ -106,7 +106,7 @@ impl JobEntry {
 
     fn read_fields(&mut self, node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<ProgramSource> {
         let NodeKind::Map(entries) = &node.kind else { return None };
-        let (mut run, mut command) = (None, None);
+        let (mut run, mut command, mut is_misspelled) = (None, None, false);
         for entry in entries {
             let node = &entry.value;
             let path = &path.key(&entry.key.text);
@@ -114,7 +114,7 @@ impl JobEntry {
                 Some(JobField::Id) => check_id(node, path, problems),
                 Some(JobField::Title) => self.title = value::text(node, path, problems).unwrap_or_default(),
                 Some(JobField::Run) => {
-                    run = Some((entry.key.id, value::non_empty_text(node, path, "the script", problems)));
+                    run = Some((entry.key.id, program::read_script(node, path, problems)));
                 }
                 Some(JobField::Command) => {
                     command = Some((entry.key.id, program::read_job_command(node, path, problems)));
@@ -155,9 +155,15 @@ impl JobEntry {
                 // Read earlier, because it defines several jobs.
                 Some(JobField::Matrix | JobField::ForEach) => {}
                 None if InheritedFields::is_inheritable(entry) => {
+                    let before = problems.count();
                     self.own_fields.get_or_insert_default().read_field(entry, path, problems);
+                    // A wrong `shell` is probably the script.
+                    is_misspelled |= entry.key.text == "shell" && problems.count() > before;
                 }
-                None => unknown_fields::report(entry, FieldScope::Job, path, problems),
+                None => {
+                    is_misspelled |= unknown_fields::is_meant_as_program(entry);
+                    unknown_fields::report(entry, FieldScope::Job, path, problems);
+                }
             }
         }
         self.check_expect(node, path, problems);
@@ -176,6 +182,8 @@ impl JobEntry {
                 problems.add(problem.with_related(first, "conflicts with this"));
                 None
             }
+            // Its field is reported already.
+            (None, None) if is_misspelled => None,
             (None, None) => {
                 problems.add_with(|| {
                     Problem::new(node.id, path, "this job has neither `run` nor `command`")

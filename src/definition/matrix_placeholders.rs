@@ -4,7 +4,6 @@
 //! environment.
 
 use std::borrow::Cow;
-use std::iter;
 
 use super::item_placeholders;
 use super::placeholder::{self, Placeholder};
@@ -64,9 +63,28 @@ fn strip_all(text: &str, find: fn(&str) -> Option<Placeholder<'_>>) -> Cow<'_, s
 }
 
 /// The first parts of placeholders in other tools, and of those that people try here.
-const NAMESPACES: [&str; 14] = [
-    "env", "github", "input", "inputs", "item", "job", "jobs", "matrix", "needs", "outputs", "params", "secrets",
-    "steps", "vars",
+const NAMESPACES: [&str; 21] = [
+    "env",
+    "github",
+    "input",
+    "inputs",
+    "item",
+    "items",
+    "job",
+    "jobs",
+    "matrices",
+    "matrix",
+    "need",
+    "needs",
+    "outputs",
+    "param",
+    "parameters",
+    "params",
+    "secret",
+    "secrets",
+    "step",
+    "steps",
+    "vars",
 ];
 
 /// The fields in which the values of needed jobs are filled in when a run starts.
@@ -79,14 +97,51 @@ fn find_unknown(text: &str, takes_values: bool) -> Option<(&str, &str)> {
         let name = rest[2..].trim_start_matches(['{', ' ']);
         let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))).unwrap_or(name.len());
         let (namespace, _) = name[..end].split_once('.')?;
-        let is_known = NAMESPACES.contains(&namespace) || closest_name(namespace, iter::once("matrix")).is_some();
-        let close = rest.find('}')?;
+        let is_known = NAMESPACES.contains(&namespace) || meant_root(namespace).is_some();
+        let close =
+            rest.find("}}").filter(|_| rest.starts_with("${{")).map_or_else(|| rest.find('}'), |at| Some(at + 1))?;
         let is_closed = name[end..].trim_start().starts_with('}');
         let is_filled_in =
             takes_values && (ValuePlaceholder::parse(rest).is_some() || InputPlaceholder::parse(rest).is_some());
         (!matches!(namespace, "matrix" | "item") && is_known && is_closed && !is_filled_in)
             .then(|| (&rest[..=close], namespace))
     })
+}
+
+/// The first part of our placeholders that another one probably means.
+fn meant_root(namespace: &str) -> Option<&'static str> {
+    match namespace {
+        "input" | "param" | "parameters" | "params" | "secret" | "secrets" => Some("inputs"),
+        "job" | "jobs" | "need" | "step" | "steps" => Some("needs"),
+        "items" => Some("item"),
+        "env" | "vars" | "outputs" | "github" => None,
+        other => closest_name(other, ["matrix", "inputs", "needs"].into_iter()),
+    }
+}
+
+/// What to write instead of a placeholder that nothing replaces.
+fn placeholder_hint(placeholder: &str, namespace: &str, takes_values: bool) -> String {
+    let inside = placeholder.trim_matches(|c| "${} ".contains(c));
+    let name = inside.split('.').nth(1).unwrap_or_default();
+    let name = |default: &'static str| {
+        if is_variable_name(&name.replace('-', "_")) { name.to_owned() } else { default.to_owned() }
+    };
+    match meant_root(namespace) {
+        Some("inputs" | "needs") if !takes_values => {
+            "values are filled in only in `command`, `args`, `kwargs`, `env`, `cwd` and `stdin`".to_owned()
+        }
+        Some("inputs") if namespace == "inputs" => "write `${inputs.NAME}`".to_owned(),
+        Some("inputs") => format!("did you mean `${{inputs.{}}}`?", name("NAME")),
+        Some("needs") if namespace == "needs" => format!("write `${{needs.{}.value}}`", name("JOB")),
+        Some("needs") => format!("did you mean `${{needs.{}.value}}`?", name("JOB")),
+        Some("item") if inside.contains('.') => format!("did you mean `${{item.{}}}`?", name("NAME")),
+        Some("item") => "did you mean `${item}`?".to_owned(),
+        Some(_) => "did you mean `${matrix.NAME}`?".to_owned(),
+        None if matches!(namespace, "env" | "vars") => {
+            format!("variables are replaced only in scripts: use `run`, and `\"${}\"` in it", name("NAME"))
+        }
+        None => "`${inputs.NAME}`, `${needs.JOB.value}`, `${matrix.NAME}` and `${item}` are replaced".to_owned(),
+    }
 }
 
 /// Finds a variable as in a shell, such as `$TARGET` or `${TARGET}`, in a text in which variables are not replaced.
@@ -120,15 +175,7 @@ fn reject_unknown_in(node: &Node<'_>, path: &ValuePath<'_>, takes_values: bool, 
         NodeKind::Scalar(_, text) => {
             let Some((placeholder, namespace)) = find_unknown(text, takes_values) else { return };
             let problem = Problem::new(node.id, path, format!("unknown placeholder {}", quoted(placeholder)));
-            problems.add(match closest_name(namespace, iter::once("matrix")) {
-                _ if namespace == "needs" && takes_values => problem.hint("write `${needs.JOB.value}`"),
-                _ if namespace == "inputs" && takes_values => problem.hint("write `${inputs.NAME}`"),
-                _ if matches!(namespace, "needs" | "inputs") => {
-                    problem.hint("values are filled in only in `command`, `args`, `kwargs`, `env`, `cwd` and `stdin`")
-                }
-                Some(_) => problem.hint("did you mean `${matrix.NAME}`?"),
-                None => problem.hint("only `${matrix.NAME}` is replaced, in a job with a `matrix`"),
-            });
+            problems.add(problem.hint(placeholder_hint(placeholder, namespace, takes_values)));
         }
         NodeKind::List(items) => {
             let items = items.iter().enumerate();

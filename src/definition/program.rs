@@ -11,11 +11,34 @@ use crate::model::Interpreter;
 pub(super) fn read_job_command(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<Vec<String>> {
     if let NodeKind::Scalar(_, text) = &node.kind {
         let problem = Problem::new(node.id, path, "expected a program and its arguments as a list, found text");
-        let words: Vec<_> = text.split_whitespace().map(|word| word.replace(',', "")).collect();
-        problems.add(problem.hint(format!("write {}, or use `run`", quoted(&format!("[{}]", words.join(", "))))));
+        problems.add(problem.hint(command_hint(text)));
         return None;
     }
     read_command_line(node, path, "a program and its arguments as a list", problems)
+}
+
+/// What to write instead of a command line as text. One for a shell can't be a list.
+fn command_hint(text: &str) -> String {
+    if text.contains(|c: char| "&|;<>$`*?(){}[]~\"'\\\n".contains(c)) {
+        let is_plain =
+            !text.contains(": ") && !text.contains(" #") && !text.starts_with(|c| "&|>`*?{}[]\"'".contains(c));
+        return match text.trim().lines().count() {
+            1 if is_plain => format!("write {}: a shell runs it", quoted(&format!("run: {}", text.trim()))),
+            _ => "use `run` instead of `command`: a shell runs its text".to_owned(),
+        };
+    }
+    let words: Vec<_> = text.split_whitespace().map(|word| word.replace(',', "")).collect();
+    format!("write {}, or use `run`", quoted(&format!("[{}]", words.join(", "))))
+}
+
+/// Reads the `run` of a job.
+pub(super) fn read_script(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut Problems) -> Option<String> {
+    if let NodeKind::List(_) = &node.kind {
+        let problem = Problem::new(node.id, path, "expected a script, found a list");
+        problems.add(problem.hint("write `run: |`, and below it one command per line"));
+        return None;
+    }
+    value::non_empty_text(node, path, "the script", problems)
 }
 
 /// Reads `shell`: the name of a known interpreter, or a command line to which the script is appended.
@@ -28,6 +51,13 @@ pub(super) fn read_shell(node: &Node<'_>, path: &ValuePath<'_>, problems: &mut P
     let name = value::non_empty_text(node, path, "the shell", problems)?;
     if name.contains(char::is_whitespace) {
         let words: Vec<_> = name.split_whitespace().map(str::to_owned).collect();
+        if words.first().is_none_or(|program| Interpreter::from_program(program).is_none()) {
+            let problem = Problem::new(node.id, path, format!("unknown shell {}", quoted(&name)));
+            problems.add(
+                problem.hint("`shell` is the interpreter: write the script as `run`, and another program as a list"),
+            );
+            return None;
+        }
         let problem = Problem::new(node.id, path, "a shell with arguments must be a list");
         problems.add(problem.hint(format!("write `[{}]`", with_script_option(&words).join(", "))));
         return None;

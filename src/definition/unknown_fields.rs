@@ -2,38 +2,52 @@
 
 use super::fields::{FieldScope, FieldSpec};
 use super::problems::{Problem, Problems};
-use super::spanned_value::{MapEntry, MapKey};
+use super::spanned_value::{MapEntry, MapKey, Node, NodeKind};
 use super::spelling::{closest_keyword, invisible_name, look_alike, one_of, quoted};
 use super::value_path::ValuePath;
 
 /// More fields than this are not listed in a message.
 const MAX_LISTED: usize = 12;
 
-/// Names that other tools use for our fields.
-const SYNONYMS: [(&str, &str); 23] = [
-    ("cmd", "command"),
-    ("concurrency", "parallel"),
-    ("cron", "schedule"),
-    ("every", "schedule"),
-    ("interval", "schedule"),
-    ("delay", "after"),
-    ("depends", "needs"),
-    ("depends_on", "needs"),
-    ("dir", "cwd"),
-    ("environment", "env"),
-    ("generates", "outputs"),
-    ("hook", "on_finish"),
-    ("notify", "on_finish"),
-    ("only_if", "if"),
-    ("on_exit", "on_finish"),
-    ("requires", "needs"),
-    ("retries", "retry"),
-    ("script", "run"),
-    ("skip_if", "unless"),
-    ("tty", "pty"),
-    ("workdir", "cwd"),
-    ("working_dir", "cwd"),
-    ("working_directory", "cwd"),
+/// Names that other tools use for our fields. The first one that the map has counts.
+const SYNONYMS: [(&[&str], &str); 23] = [
+    (&["bash", "cmd", "commands", "exec", "entrypoint", "script", "sh", "shell_command", "steps", "tasks"], "run"),
+    (&["program"], "command"),
+    (&["steps", "tasks"], "jobs"),
+    (&["tasks", "pipelines"], "queues"),
+    (&["concurrency", "jobs_max", "max_parallel", "parallelism", "slots", "workers"], "parallel"),
+    (&["at", "cron", "every", "interval"], "schedule"),
+    (&["delay", "start_at", "wait"], "after"),
+    (&["depends", "depends_on", "dependencies", "deps", "need", "requires", "wait_for"], "needs"),
+    (&["chdir", "dir", "directory", "workdir", "working_dir", "working_directory"], "cwd"),
+    (&["env_vars", "environ", "environment", "variables", "vars"], "env"),
+    (&["dotenv", "env_files"], "env_file"),
+    (&["artifacts", "creates", "generates"], "outputs"),
+    (&["hook", "notify", "on_exit"], "on_finish"),
+    (&["condition", "only_if", "when"], "if"),
+    (&["skip_if"], "unless"),
+    (&["attempts", "max_attempts", "max_retries", "max_tries", "retries", "tries"], "retry"),
+    (&["tty"], "pty"),
+    (&["each", "foreach", "items", "loop", "with_items"], "for_each"),
+    (&["strategy"], "matrix"),
+    (&["label", "labels"], "tags"),
+    (&["resources"], "limits"),
+    (&["parameters", "params"], "inputs"),
+    (&["import", "imports", "includes"], "include"),
+];
+
+/// Those for the fields of nested maps.
+const NESTED_SYNONYMS: [(&[&str], &str); 10] = [
+    (&["bash", "cmd", "script", "sh"], "run"),
+    (&["choices", "enum", "select", "values"], "options"),
+    (&["initial", "value"], "default"),
+    (&["comment", "desc", "help", "label", "prompt", "title"], "description"),
+    (&["kind"], "type"),
+    (&["files", "path", "paths", "pattern"], "glob"),
+    (&["file"], "lines"),
+    (&["attempts", "count", "limit", "max_attempts", "retries", "times", "tries"], "max"),
+    (&["tz", "zone", "time_zone"], "timezone"),
+    (&["cpu"], "cpus"),
 ];
 
 /// Parts of unknown names, with the fields for what they are probably about.
@@ -62,19 +76,48 @@ const TOPICS: [(&[&str], &str); 19] = [
 /// Reports an unknown field.
 pub(super) fn report(entry: &MapEntry<'_>, scope: FieldScope, path: &ValuePath<'_>, problems: &mut Problems) {
     if let MapKey { id, text, invalid: None } = &entry.key {
-        problems.add_with(|| unknown_field_problem(*id, text, scope, path));
+        problems.add_with(|| unknown_field_problem(*id, (text, &entry.value), scope, path));
     }
 }
 
-fn unknown_field_problem(id: u32, text: &str, scope: FieldScope, path: &ValuePath<'_>) -> Problem {
+/// Whether an unknown field of a job is probably what the job runs.
+pub(super) fn is_meant_as_program(entry: &MapEntry<'_>) -> bool {
+    let known = FieldScope::Job.field_names();
+    let suggestion = look_alike(&entry.key.text, &known).map(|(same, _)| same);
+    let suggestion = suggestion.or_else(|| suggested_field(&entry.key.text, &entry.value, &known));
+    matches!(suggestion, Some("run" | "command"))
+}
+
+/// The field of a map that an unknown one probably means.
+fn suggested_field(text: &str, value: &Node<'_>, known: &[&'static str]) -> Option<&'static str> {
+    // The name of a topic is not a mistyped field.
+    let is_topic = TOPICS.iter().any(|(parts, _)| parts.contains(&text));
+    match synonym(text, &SYNONYMS, known) {
+        // A list of words is no script.
+        Some("run") if matches!(text, "cmd" | "exec" | "entrypoint") && matches!(value.kind, NodeKind::List(_)) => {
+            Some("command")
+        }
+        Some(own) => Some(own),
+        None => closest_keyword(text, known).filter(|_| !is_topic),
+    }
+}
+
+/// The known field that has this name in other tools.
+fn synonym(text: &str, synonyms: &[(&[&str], &'static str)], known: &[&str]) -> Option<&'static str> {
+    let name = text.to_lowercase().replace('-', "_");
+    synonyms.iter().find(|(foreign, own)| foreign.contains(&&*name) && known.contains(own)).map(|(_, own)| *own)
+}
+
+fn unknown_field_problem(
+    id: u32,
+    (text, value): (&str, &Node<'_>),
+    scope: FieldScope,
+    path: &ValuePath<'_>,
+) -> Problem {
     let known = scope.field_names();
     let name = quoted(text);
     let problem = |message: String| Problem::new(id, path, message);
-    let synonym = SYNONYMS.iter().find(|(foreign, _)| *foreign == text).map(|(_, own)| *own);
-    // The name of a topic is not a mistyped field.
-    let is_topic = TOPICS.iter().any(|(parts, _)| parts.contains(&text));
-    let closest = || closest_keyword(text, &known).filter(|_| !is_topic);
-    let suggestion = synonym.filter(|own| known.contains(own)).or_else(closest);
+    let suggestion = suggested_field(text, value, &known);
     let mut indentation = text.chars().take_while(|c| c.is_whitespace());
     if let Some((same, difference)) = look_alike(text, &known) {
         problem(format!("unknown field {name}")).hint(format!("write `{same}`: {difference}"))
@@ -119,12 +162,12 @@ fn topic_of(name: &str) -> Option<&'static str> {
 pub(super) fn report_in(entry: &MapEntry<'_>, fields: &[FieldSpec], path: &ValuePath<'_>, problems: &mut Problems) {
     let MapKey { id, text, invalid: None } = &entry.key else { return };
     problems.add_with(|| {
-        let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
+        let known: Vec<&'static str> = fields.iter().map(|field| field.name).collect();
         let problem = Problem::new(*id, path, format!("unknown field {}", quoted(text)));
         if let Some((same, difference)) = look_alike(text, &known) {
             return problem.hint(format!("write `{same}`: {difference}"));
         }
-        match closest_keyword(text, &known) {
+        match synonym(text, &NESTED_SYNONYMS, &known).or_else(|| closest_keyword(text, &known)) {
             Some(suggestion) => problem.hint(format!("did you mean `{suggestion}`?")),
             None => problem.expected(format!("expected {}", one_of(&known))),
         }

@@ -1,6 +1,7 @@
 //! Checks placeholders for the values of needed jobs when all queues are read: the job must be in `needs`, and the
 //! placeholder not in a script.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use super::problems::{Problem, Problems};
@@ -15,16 +16,20 @@ use crate::model::{
 /// Whether the text of a file may have placeholders for values or inputs: most have none, and need no check. An escape may
 /// hide one.
 pub(super) fn may_have_placeholders(text: &str) -> bool {
-    text.contains("needs.") || text.contains("inputs.") || text.contains('\\')
+    ["needs.", "inputs.", ".value", "\\"].into_iter().any(|part| text.contains(part))
 }
 
 /// Reports placeholders that can't be filled in.
 pub(super) fn check_values(root: &Node<'_>, queues: &[ParsedQueue], problems: &mut Problems) {
     let mut reported = HashSet::new();
     for queue in queues {
+        let names = OnceCell::new();
+        let is_job = |name: &str| {
+            names.get_or_init(|| queue.jobs.iter().map(|job| &*job.name).collect::<HashSet<&str>>()).contains(name)
+        };
         for job in &queue.jobs {
             let Some(definition) = &job.definition else { continue };
-            for Mistake { placeholder, message, hint } in mistakes(definition, job, queue) {
+            for Mistake { placeholder, message, hint } in mistakes(definition, job, queue, &is_job) {
                 if let Some(problem) = place(root, queue, job, &placeholder, &message, &mut reported) {
                     problems.add(problem.hint(hint));
                 }
@@ -44,7 +49,12 @@ pub(super) struct Mistake {
 }
 
 /// The placeholders of a definition that are wrong.
-fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Vec<Mistake> {
+fn mistakes(
+    definition: &Definition,
+    job: &ParsedJob,
+    queue: &ParsedQueue,
+    is_job: &dyn Fn(&str) -> bool,
+) -> Vec<Mistake> {
     let mut found = Vec::new();
     let mut reject_script = |text: &str| {
         found.extend(ValuePlaceholder::find_all(text).map(|placeholder| {
@@ -65,8 +75,40 @@ fn mistakes(definition: &Definition, job: &ParsedJob, queue: &ParsedQueue) -> Ve
         {
             found.push(not_needed(&placeholder, definition, job));
         }
+        found.extend(values_without_needs(text).filter(|(_, name)| is_job(name) || is_named_need(name, job)).map(
+            |(placeholder, name)| {
+                let filled = format!("${{needs.{}", &placeholder[2..]);
+                let hint = match is_needed(name, definition, job, queue) {
+                    true => format!("write {}", quoted(&filled)),
+                    false => format!("write {}, and add `needs: [{name}]`", quoted(&filled)),
+                };
+                Mistake {
+                    placeholder: placeholder.to_owned(),
+                    message: format!("{} would not be replaced", quoted(placeholder)),
+                    hint,
+                }
+            },
+        ));
     });
     found
+}
+
+/// Whether a job names another one in its `needs`.
+fn is_named_need(name: &str, job: &ParsedJob) -> bool {
+    job.needs.iter().any(|need| need.text == name)
+}
+
+/// Placeholders such as `${build.value}`, and the name in each.
+fn values_without_needs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    // Most texts have no `$`.
+    let has_any = memchr::memchr(b'$', text.as_bytes()).is_some();
+    let starts = has_any.then(|| memchr::memmem::find_iter(text.as_bytes(), "${")).into_iter().flatten();
+    starts.filter_map(|start| {
+        let rest = &text[start..];
+        let placeholder = &rest[..=rest.find('}')?];
+        let (name, after) = placeholder[2..].split_once(".value")?;
+        (after.starts_with(['.', '}']) && !name.is_empty()).then_some((placeholder, name))
+    })
 }
 
 /// What is wrong with a placeholder for a job that is not needed as one job.

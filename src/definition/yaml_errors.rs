@@ -136,6 +136,9 @@ fn parser_problem(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
         return Problem::in_text(key, "this key is too long").hint("YAML allows keys of up to 1,024 characters");
     }
     let problem = match known {
+        Some((fragment, ..)) if let Some(text) = unquoted_text(fragment, source, at.start) => {
+            Problem::in_text(at.clone(), "text can't start with this character").hint(format!("quote it: '{text}'"))
+        }
         Some((_, message, hint)) => Problem::in_text(at.clone(), *message).hint(*hint),
         None => Problem::in_text(at.clone(), what.rsplit_once(" at ").map_or(what, |(what, _)| what).to_owned()),
     };
@@ -149,6 +152,30 @@ fn parser_problem(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
         }
         _ => problem,
     }
+}
+
+/// The text that needs quotes because of its first character, such as `*/5 * * * *`, if it ends in its line.
+fn unquoted_text<'s>(fragment: &str, source: &Source<'s>, at: usize) -> Option<&'s str> {
+    const MAX_CHARS: usize = 60;
+    let is_alias = fragment == "expected alphabetic or numeric character";
+    if !is_alias && fragment != "found character that cannot start any token" {
+        return None;
+    }
+    let line = source.line_range(at);
+    let before = &source.text[line.start..at];
+    // The parser stops behind the `*`.
+    let start = if is_alias { line.start + before.rfind(['*', '&'])? } else { at };
+    let before = source.text[line.start..start].trim_end();
+    if !before.ends_with([':', '-', '[', ',', '{']) {
+        return None;
+    }
+    let text = source.text[start..line.end].split(" #").next().unwrap_or_default();
+    let is_in_flow = before.contains(['[', '{']);
+    let text = if is_in_flow { text.split([',', ']', '}']).next().unwrap_or_default() } else { text };
+    let text = text.trim();
+    let is_whole =
+        !text.is_empty() && !text.contains(['\'', '"']) && !text.contains(": ") && !text.contains(char::is_control);
+    (is_whole && text.chars().count() <= MAX_CHARS).then_some(text)
 }
 
 /// A character that looks like a space, in the indentation of the line in which the parser stopped or of the one before.

@@ -56,6 +56,15 @@ fn wrong_inputs() {
 }
 
 #[test]
+fn a_type_is_no_default() {
+    assert_report(
+        "types_as_defaults",
+        "inputs:\n  token: secret\n  pin: Password\n  count: number\n  yes: boolean\n  env: options\n  \
+         name: {default: secret}\n  format: text\n  zone: secrets\nqueues: {}\n",
+    );
+}
+
+#[test]
 fn wrong_placeholders_of_inputs() {
     assert_report(
         "wrong_placeholders_of_inputs",

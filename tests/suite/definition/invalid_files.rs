@@ -205,6 +205,21 @@ fn wrong_values() {
         "unknown_placeholders",
         "queues:\n  q:\n    title: '${jobs.a}'\n    jobs:\n      - {run: a, stdin: 'v ${jobs.version.output}'}\n      - {run: 'echo ${inputs.env}', args: ['${{ inputs.env }}']}\n      - {command: [sh, -c, 'echo ${HOME} ${x%.*}'], env: {A: '${matrx.os}'}}\n      - {command: [node, -e, '`${process.env.HOME}`'], matrix: {os: [a]}, title: '${maxtrix.os} ${matrix.os}'}\n",
     );
+    assert_report(
+        "placeholders_with_other_names",
+        "queues:\n  q:\n    inputs: {token: {type: secret}}\n    jobs:\n      - {id: b, run: x}\n      \
+         - {command: [echo, 'a ${b.value}'], needs: [b]}\n      - {command: [echo, '${b.value.key}']}\n      \
+         - {command: [echo, '${input.token}']}\n      - {command: [echo, '${need.b.value}'], needs: [b]}\n      \
+         - {command: [echo, '${steps.b.outputs.x}'], needs: [b]}\n      - {command: [echo, '${items.name}'], for_each: [{name: a}]}\n      \
+         - {command: [echo, '${secrets.token}', '${{ inputs.token }}']}\n      - {command: [echo, '${env.HOME}']}\n      \
+         - {command: [echo, '${other.value}']}\n",
+    );
+    assert_report(
+        "commands_for_a_shell",
+        "queues:\n  q:\n    - {id: a, command: echo hello && date}\n    - {id: b, command: echo hello}\n    \
+         - {id: c, command: \"echo 'a: b' | wc\"}\n    - {id: d, cmd: 'make -j4 && make test'}\n    - {id: e, cmd: [make]}\n    \
+         - {id: f, run: [make, make test]}\n    - {id: g, shell: make test}\n    - {id: h, steps: [a]}\n",
+    );
     assert_report("no_success", "queues:\n  q:\n    - {run: a, ok_codes: []}\n");
     assert_report(
         "names_of_variables",
@@ -246,6 +261,8 @@ fn bad_yaml() {
     assert_report("comma", "queues: {q: [,]}\n");
     assert_report("directives", "%YAML 1.1\n%YAML 1.1\n---\nqueues: {}\n");
     assert_report("items_without_spaces", "queues:\n  q:\n    -a\n    -b\n");
+    assert_report("schedule_in_a_flow_map", "queues:\n  q: {schedule: * 3 * * *, jobs: [a]}\n");
+    assert_report("daily_without_quotes", "queues:\n  q:\n    schedule: @daily  # at night\n    jobs: [a]\n");
     assert_report("unknown_alias", "queues:\n  q: [*missing]\n");
     assert_report("alias_in_itself", "queues: &a\n  q: *a\n");
     assert_report("control_character", "queues:\n  q: [a\u{7}b]\n");

@@ -282,6 +282,45 @@ fn invalid_options() {
 }
 
 #[test]
+fn names_of_other_tools_lead_to_ours() {
+    let job_fields = [
+        ("script", "x", "run"),
+        ("cmd", "x", "run"),
+        ("steps", "[x]", "run"),
+        ("cron", "'@daily'", "schedule"),
+        ("env_vars", "{}", "env"),
+        ("working-directory", "x", "cwd"),
+        ("depends_on", "[x]", "needs"),
+        ("when", "x", "if"),
+        ("loop", "[x]", "for_each"),
+        ("with_items", "[x]", "for_each"),
+        ("foreach", "[x]", "for_each"),
+        ("labels", "[x]", "tags"),
+    ];
+    let queue_fields = [("steps", "[x]", "jobs"), ("parameters", "{}", "inputs"), ("workers", "2", "parallel")];
+    let input_fields = [("choices", "[a]", "options"), ("desc", "x", "description"), ("value", "x", "default")];
+    let types = [
+        ("password", "secret"),
+        ("string", "text"),
+        ("boolean", "bool"),
+        ("int", "number"),
+        ("enum", "options"),
+        ("select", "options"),
+    ];
+    let of_job = job_fields.map(|(name, value, own)| (format!("queues: {{q: [{{id: a, {name}: {value}}}]}}"), own));
+    let of_queue =
+        queue_fields.map(|(name, value, own)| (format!("queues: {{q: {{{name}: {value}, jobs: [x]}}}}"), own));
+    let of_input =
+        input_fields.map(|(name, value, own)| (format!("inputs: {{i: {{{name}: {value}}}}}\nqueues: {{}}"), own));
+    let of_type = types.map(|(name, own)| (format!("inputs: {{i: {{type: {name}}}}}\nqueues: {{}}"), own));
+    for (file, own) in of_job.into_iter().chain(of_queue).chain(of_input).chain(of_type) {
+        let errors = definition::parse("jobs.yaml", &file).unwrap_err().errors;
+        let hint = format!("did you mean `{own}`?");
+        assert!(errors.iter().any(|error| error.hint.as_ref() == Some(&hint)), "{file}: {errors:?}");
+    }
+}
+
+#[test]
 fn pass_env_is_inherited_and_replaced() {
     let parsed = parse_valid(
         "defaults: {pass_env: none}\nqueues:\n  q: [{run: a}, {run: b, pass_env: all}, {run: c, pass_env: [A, B]}, {run: d, pass_env: []}]\n",
