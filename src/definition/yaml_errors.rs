@@ -135,10 +135,11 @@ fn parser_problem(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
     {
         return Problem::in_text(key, "this key is too long").hint("YAML allows keys of up to 1,024 characters");
     }
+    let unquoted = known.and_then(|(fragment, ..)| unquoted_text(fragment, source, at.start));
+    if let Some(text) = unquoted {
+        return Problem::in_text(at, "text can't start with this character").hint(format!("quote it: '{text}'"));
+    }
     let problem = match known {
-        Some((fragment, ..)) if let Some(text) = unquoted_text(fragment, source, at.start) => {
-            Problem::in_text(at.clone(), "text can't start with this character").hint(format!("quote it: '{text}'"))
-        }
         Some((_, message, hint)) => Problem::in_text(at.clone(), *message).hint(*hint),
         None => Problem::in_text(at.clone(), what.rsplit_once(" at ").map_or(what, |(what, _)| what).to_owned()),
     };
