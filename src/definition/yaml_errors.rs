@@ -135,12 +135,11 @@ fn parser_problem(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
     {
         return Problem::in_text(key, "this key is too long").hint("YAML allows keys of up to 1,024 characters");
     }
-    let unquoted = known.and_then(|(fragment, ..)| unquoted_text(fragment, source, at.start));
-    if let Some(text) = unquoted {
-        return Problem::in_text(at, "text can't start with this character").hint(format!("quote it: '{text}'"));
-    }
     let problem = match known {
-        Some((_, message, hint)) => Problem::in_text(at.clone(), *message).hint(*hint),
+        Some((_, message, hint)) => {
+            let quote = unquoted_text(source, at.start).map(|text| format!("quote it: '{text}'"));
+            Problem::in_text(at.clone(), *message).hint(quote.unwrap_or_else(|| (*hint).to_owned()))
+        }
         None => Problem::in_text(at.clone(), what.rsplit_once(" at ").map_or(what, |(what, _)| what).to_owned()),
     };
     let start = context.rsplit_once(" at line ").and_then(|(_, position)| {
@@ -156,16 +155,14 @@ fn parser_problem(error: &serde_yaml::Error, source: &Source<'_>) -> Problem {
 }
 
 /// The text that needs quotes because of its first character, such as `*/5 * * * *`, if it ends in its line.
-fn unquoted_text<'s>(fragment: &str, source: &Source<'s>, at: usize) -> Option<&'s str> {
+fn unquoted_text<'s>(source: &Source<'s>, at: usize) -> Option<&'s str> {
     const MAX_CHARS: usize = 60;
-    let is_alias = fragment == "expected alphabetic or numeric character";
-    if !is_alias && fragment != "found character that cannot start any token" {
-        return None;
-    }
     let line = source.line_range(at);
-    let before = &source.text[line.start..at];
-    // The parser stops behind the `*`.
-    let start = if is_alias { line.start + before.rfind(['*', '&'])? } else { at };
+    // The parser stops behind a `*`, which starts an alias.
+    let start = match source.text.get(at..)?.chars().next()? {
+        '@' | '`' | '%' => at,
+        _ => at.checked_sub(1).filter(|before| source.text.as_bytes()[*before] == b'*')?,
+    };
     let before = source.text[line.start..start].trim_end();
     if !before.ends_with([':', '-', '[', ',', '{']) {
         return None;

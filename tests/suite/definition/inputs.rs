@@ -50,7 +50,7 @@ fn wrong_inputs() {
         "wrong_inputs",
         "inputs:\n  1st: x\n  env: {option: [a]}\n  n: {type: number, default: many}\n  o: {options: [a, a]}\n  \
          t: {type: text, options: [a]}\n  s: {type: secret, default: hunter2}\n  p: {type: options}\n  \
-         d: {options: [a], default: b}\n  k: {type: strings}\n  e: {options: []}\n  a-b: 1\n  a_b: 2\n  l: {default: [1]}\n  m: !x 1\n  o2: {options: a}\n  o3: ['']\n\
+         d: {options: [a], default: b}\n  k: {type: strings}\n  e: {options: []}\n  a-b: 1\n  a_b: 2\n  l: {default: [1]}\n  m: !x 1\n  o2: {options: a}\n  o3: ['']\n  r: {required: true}\n\
          queues: {q: {inputs: [x], jobs: [x]}}\n",
     );
 }

@@ -50,7 +50,7 @@ fn unknown_fields() {
     assert_report("unknown_field", "queues:\n  q:\n    - run: a\n      colour: red\n");
     let topics = [
         "cron_time",
-        "max_attempts",
+        "attempt_limit",
         "time_limit",
         "dotenv_secrets",
         "folder",
@@ -61,11 +61,11 @@ fn unknown_fields() {
         "email",
         "memory_limit",
         "slots",
-        "labels",
+        "label_group",
         "description",
         "bash_script",
         "manual",
-        "when",
+        "before",
         "stdin_file",
         "run_as_user",
     ];
@@ -212,7 +212,7 @@ fn wrong_values() {
          - {command: [echo, '${input.token}']}\n      - {command: [echo, '${need.b.value}'], needs: [b]}\n      \
          - {command: [echo, '${steps.b.outputs.x}'], needs: [b]}\n      - {command: [echo, '${items.name}'], for_each: [{name: a}]}\n      \
          - {command: [echo, '${secrets.token}', '${{ inputs.token }}']}\n      - {command: [echo, '${env.HOME}']}\n      \
-         - {command: [echo, '${other.value}']}\n",
+         - {command: [echo, '${other.value}']}\n      - {command: [echo, '${github.sha}']}\n",
     );
     assert_report(
         "commands_for_a_shell",
