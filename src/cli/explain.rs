@@ -242,7 +242,11 @@ fn waiting_line(
     now: DateTime<Utc>,
 ) -> Option<(&'static str, String)> {
     Some(match waiting {
-        WaitReason::QueueIdle => ("because", "its queue is not being processed".to_owned()),
+        WaitReason::QueueIdle => {
+            let has_arrived = job.definition.matrix.as_ref().is_some_and(|values| values.version.is_some());
+            let arrivals = "; `setlist worker` and `setlist service` run files as they arrive, and other workers don't";
+            ("because", format!("its queue is not being processed{}", if has_arrived { arrivals } else { "" }))
+        }
         WaitReason::QueuePaused => ("because", format!("{} is paused", job.queue)),
         WaitReason::QueueStopped => {
             ("because", format!("{} was stopped by {}", job.queue, explanation.stopped_by.join(", ")))

@@ -21,13 +21,13 @@ use super::queue_or_job::sync_state;
 use super::safe_output;
 use super::signals::SignalHandler;
 use super::start::{
-    StartedJobs, approve_all, queues_to_process, report_no_pending_jobs, report_scheduled_jobs, requeue_commands,
-    requeue_finished, start, start_queues,
+    StartedJobs, approve_all, queues_to_process, report_no_pending_jobs, report_scheduled_jobs, report_settling_files,
+    requeue_commands, requeue_finished, start, start_queues,
 };
 use crate::clock;
 use crate::model::{
     Command, Event, EventRecord, Job, OutcomeCondition, Phase, QueueId, QueueMode, QueueState, Refusal, Site,
-    SiteState, WaitReason, WorkerInfo, WorkerOptions,
+    SiteState, WaitReason, WorkerInfo, WorkerOptions, due_at,
 };
 use crate::site::{GivenInputs, SitePaths, execute_requests_with, open_store};
 use crate::store::{MAX_OUTAGE, Store};
@@ -63,6 +63,9 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     let signals = SignalHandler::install().context("cannot handle signals")?;
     let mut reporter = ProgressReporter::new(queues.clone(), options, color).context("cannot start a thread")?;
     reporter.count_interrupted(interrupted_jobs(&site, &site_state, &queues));
+    if !options.next && !options.quiet && options.queues.is_empty() {
+        report_early_runs(&site_state, &queues);
+    }
     let started = if options.next {
         let Some(job) = next_startable(&site_state, &queues) else {
             warn("no job is ready to start");
@@ -80,6 +83,9 @@ pub(super) fn process(site: OpenSite, options: &ProcessArgs, color: bool) -> Res
     if open == 0 {
         if !has_blocked_queue {
             report_no_pending_jobs(&site_state, &queues, options.quiet);
+            if !options.quiet {
+                report_settling_files(&site.paths);
+            }
         }
         return Ok(if has_blocked_queue { ExitStatus::JobFailed } else { reporter.exit(&site_state) });
     }
@@ -298,7 +304,7 @@ fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<
             let waiting = site_state.wait_reason(job);
             let condition = waiting.as_ref().and_then(|waiting| needed_outcome(site_state, job, waiting));
             let reason = waiting
-                .map(|waiting| waiting.describe(clock::now()) + condition.unwrap_or_default())
+                .map(|waiting| planned_wait(&waiting) + condition.unwrap_or_default())
                 .filter(|reason| reason != "next");
             let reason =
                 reason.filter(|reason| !reason.is_empty()).map(|reason| format!("  ({reason})")).unwrap_or_default();
@@ -316,6 +322,33 @@ fn print_plan(site_state: &SiteState, queues: &[QueueId], json: bool) -> Result<
         }
     }
     Ok(ExitStatus::Success)
+}
+
+/// What a job waits for when its queue is processed. It doesn't wait for its schedule.
+fn planned_wait(waiting: &WaitReason) -> String {
+    let now = clock::now();
+    match waiting {
+        WaitReason::Schedule { at, shown } => {
+            format!("runs now; its schedule is next due {}", due_at(*at, *shown, now))
+        }
+        waiting => waiting.describe(now),
+    }
+}
+
+/// Says that queues with a schedule run now, which `process` without names may not be meant to do.
+fn report_early_runs(site_state: &SiteState, queues: &[QueueId]) {
+    for queue in queues.iter().filter_map(|id| site_state.queue(id)) {
+        let pending = queue.pending.iter().filter_map(|id| site_state.job(*id));
+        let due = pending.filter_map(|job| Some((job, site_state.wait_reason(job)?)));
+        let due = due.filter_map(|(job, waiting)| match waiting {
+            WaitReason::Schedule { at, shown } => Some((job, at, shown)),
+            _ => None,
+        });
+        if let Some((job, at, shown)) = due.min_by_key(|(_, at, _)| *at) {
+            let due = due_at(at, shown, clock::now());
+            warn(&text::sanitize_line(&format!("{} runs now; its schedule is next due {due}", job.path())));
+        }
+    }
 }
 
 /// How the job must end that this one waits for, unless it must succeed.

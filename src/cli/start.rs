@@ -1,6 +1,7 @@
 //! Starts to process queues: `setlist start`, which leaves them to a worker, and the first steps of `setlist process`.
 
 use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use super::args::{ProcessArgs, StartArgs};
@@ -13,11 +14,12 @@ use super::queue_or_job::sync_state;
 use super::safe_output;
 use super::time_text::local_time;
 use crate::clock;
+use crate::definition::{self, look_for_arrivals};
 use crate::model::{
     Command, Event, EventRecord, Job, JobId, NothingToDo, QueueId, QueueMode, QueueState, Refusal, SiteState,
     WaitReason,
 };
-use crate::site::{save_own_environment, user_name};
+use crate::site::{SitePaths, save_own_environment, user_name};
 use crate::store::Store;
 use crate::text;
 
@@ -296,6 +298,24 @@ pub(super) fn report_no_pending_jobs(site_state: &SiteState, queues: &[QueueId],
         }
     }
     warn(&message);
+}
+
+/// Says which files of `for_each: {watch}` may still be written, since they become jobs later.
+pub(super) fn report_settling_files(paths: &SitePaths) {
+    let rules = definition::read(&paths.file).map(|desired| desired.arrivals).unwrap_or_default();
+    let folder = paths.file.parent().unwrap_or(Path::new("."));
+    for rule in rules {
+        let found = look_for_arrivals(folder, &rule);
+        let Some(left) = found.all_settle_in else { continue };
+        let (files, verb) = (text::count_noun(found.settling, "file"), if found.settling == 1 { "is" } else { "are" });
+        let (patterns, left) = (rule.patterns.join(" and "), text::time_left(left));
+        let message = format!(
+            "{files} of {patterns} {verb} still settling, for {left}; `setlist process` runs {} then, and \
+             `setlist worker` stays and runs files as they arrive",
+            if found.settling == 1 { "it" } else { "them" }
+        );
+        warn(&text::sanitize_line(&message));
+    }
 }
 
 /// Prints which jobs are scheduled for later, since the command waits for them.

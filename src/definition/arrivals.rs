@@ -15,23 +15,22 @@ use crate::model::ArrivalRule;
 /// How long a file must be unchanged unless the entry says otherwise.
 pub(super) const DEFAULT_SETTLE: Duration = Duration::from_secs(2);
 
-/// Keeps the files that have been unchanged for long enough, with their versions. Returns how long the next of the others
-/// takes.
-pub(super) fn keep_settled(folder: &Path, rule: &ArrivalRule, items: &mut Vec<SourceItem>) -> Option<Duration> {
+/// Keeps the files that have been unchanged for long enough, with their versions. Returns how long each of the others takes.
+pub(super) fn keep_settled(folder: &Path, rule: &ArrivalRule, items: &mut Vec<SourceItem>) -> Vec<Duration> {
     let now = clock::now();
-    let mut settles_in: Option<Duration> = None;
+    let mut settle_in = Vec::new();
     items.retain_mut(|item| {
         // A file that has just been removed is not an item.
         let Ok(metadata) = folder.join(&item.text).metadata() else { return false };
         let left = rule.settle.saturating_sub(unchanged_for(&metadata, now));
         if left > Duration::ZERO {
-            settles_in = Some(settles_in.map_or(left, |next| next.min(left)));
+            settle_in.push(left);
             return false;
         }
         item.version = Some(version(&metadata).into());
         true
     });
-    settles_in
+    settle_in
 }
 
 /// What changes when a file is written again, but not when it is moved away and back.

@@ -180,6 +180,10 @@ pub struct Arrivals {
     pub fingerprint: u64,
     /// When the next file may have been unchanged for long enough.
     pub settles_in: Option<Duration>,
+    /// When the last of those that are there now may have been.
+    pub all_settle_in: Option<Duration>,
+    /// How many files may still be written.
+    pub settling: usize,
     /// The folders in which files may arrive.
     pub folders: Vec<PathBuf>,
 }
@@ -187,9 +191,10 @@ pub struct Arrivals {
 /// Looks for the files of a rule. A folder that can't be read has none now.
 pub fn look_for_arrivals(folder: &Path, rule: &ArrivalRule) -> Arrivals {
     let SourceItems { mut items, folders, .. } = find_files(folder, &rule.patterns).unwrap_or_default();
-    let settles_in = arrivals::keep_settled(folder, rule, &mut items);
+    let settle_in = arrivals::keep_settled(folder, rule, &mut items);
+    let (settles_in, all_settle_in) = (settle_in.iter().min().copied(), settle_in.iter().max().copied());
     let fingerprint = stable_hash::extend(stable_hash::EMPTY, hashed_bytes(&items));
-    Arrivals { fingerprint, settles_in, folders }
+    Arrivals { fingerprint, settles_in, all_settle_in, settling: settle_in.len(), folders }
 }
 
 /// What is hashed of items.

@@ -107,7 +107,11 @@ fn process_runs_what_has_settled_and_ends() {
     let dry_run = site.run(&["process", "--dry-run"]);
     assert!(!dry_run.stdout.contains("fresh"), "{dry_run:?}");
     site.ok(&["process", "--quiet"]);
+    let nothing = site.run(&["process"]);
+    assert!(nothing.stderr.contains("1 file of in/*.csv is still settling, for "), "{nothing:?}");
+    assert!(nothing.stderr.contains("; `setlist process` runs it then"), "{nothing:?}");
     assert_eq!(site.read("loaded"), "");
+    assert!(!site.run(&["process", "--quiet"]).stderr.contains("settling"));
     // A time of modification in the past is not enough: the file was just written.
     let file = fs::File::options().append(true).open(site.join("in/fresh.csv")).unwrap();
     file.set_times(FileTimes::new().set_modified(SystemTime::now() - Duration::from_secs(7200))).unwrap();
@@ -115,6 +119,11 @@ fn process_runs_what_has_settled_and_ends() {
     assert_eq!(site.read("loaded"), "");
     site.write("jobs.yaml", &SITE.replace("300ms", "0s"));
     assert!(site.run(&["process", "--dry-run"]).stdout.contains("in/load[fresh.csv]"));
+    let why = site.ok(&["explain", "in/load[fresh.csv]"]);
+    assert!(
+        why.contains("not being processed; `setlist worker` and `setlist service` run files as they arrive"),
+        "{why}"
+    );
     site.ok(&["process", "--quiet"]);
     assert_eq!(site.read("loaded"), "1");
 }

@@ -108,9 +108,11 @@ fn many_failures_are_listed_once_for_each_job_with_how_to_see_the_rest() {
     site.run(&["process", "--quiet"]);
     let text = site.ok(&["report", "shaky"]);
     assert!(
-        text.contains("\nfailures (3 runs)\n") && text.contains("again  run 3  exit code 5  (3 runs failed)"),
+        text.contains("\nfailures (3 runs)\n") && text.contains("again  run 1  exit code 5  (3 runs failed)"),
         "{text}"
     );
+    let first = text.lines().find(|line| line.starts_with("first failure")).unwrap_or_default();
+    assert!(first.ends_with("again  run 1  exit code 5  (3 runs failed)"), "{text}");
     let text = site.ok(&["report"]);
     let listed = text.lines().filter(|line| line.ends_with("exit code 4")).count();
     // One of them is the first failure.

@@ -51,6 +51,21 @@ fn apply_file_at(site: &TempSite, time: DateTime<Utc>) {
 }
 
 #[test]
+fn process_says_that_jobs_with_a_schedule_run_now() {
+    let site = TempSite::with(NIGHTLY);
+    let plan = site.run(&["process", "--dry-run"]);
+    assert!(
+        plan.stdout.contains("nightly/backup  echo x >> backups  (runs now; its schedule is next due "),
+        "{plan:?}"
+    );
+    let ran = site.run(&["process"]);
+    assert!(ran.stderr.contains("setlist: nightly/backup runs now; its schedule is next due "), "{ran:?}");
+    assert_eq!(site.read("backups"), "x\n");
+    let named = site.run(&["process", "nightly", "--again"]);
+    assert!(named.code == Some(0) && !named.stderr.contains("runs now"), "{named:?}");
+}
+
+#[test]
 fn a_worker_runs_a_job_at_its_due_times() {
     let site = TempSite::with(EVERY_SECOND);
     let mut worker = start_worker(&site);

@@ -59,8 +59,13 @@ fn write_tiles(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> {
 fn write_highlights(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError> {
     if let Some(first) = data.failures.first() {
         let (run, path, error) = (first.run.0, escape_line(&first.path), escape_line(&first.error));
-        let at = local_time(first.at);
-        writeln!(out, "<p>First failure: <a href=\"#run-{run}\">{path}</a> at {at}, {error}</p>")?;
+        let (at, attempt) = (local_time(first.at), first.attempt);
+        let runs = data.failures.iter().filter(|failure| failure.job == first.job).count();
+        let others = if runs > 1 { format!(" ({runs} runs failed)") } else { String::new() };
+        writeln!(
+            out,
+            "<p>First failure: <a href=\"#run-{run}\">{path}</a> run {attempt} at {at}, {error}{others}</p>"
+        )?;
     }
     if let Some(slowest) = data.slowest.first() {
         let (path, took) = (escape_line(&slowest.path), text::duration(slowest.took));

@@ -26,8 +26,8 @@ pub(super) fn print(out: &mut dyn Write, data: &ReportData) -> Result<(), CliErr
         writeln!(out, "The last run ended {ago} ago; --since reaches further back.")?;
     }
     print_queues(out, data)?;
-    if let Some(first) = data.failures.first() {
-        writeln!(out, "\nfirst failure  {}", failure_line(first))?;
+    if let Some((first, runs)) = by_job(&data.failures).first() {
+        writeln!(out, "\nfirst failure  {}{}", failure_line(first), others_text(*runs))?;
     }
     if let [first, others @ ..] = &data.slowest[..] {
         let others = others.iter().take(MAX_SLOWEST - 1);
@@ -82,7 +82,7 @@ fn print_failures(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError
     for (failure, runs) in jobs.iter().take(MAX_PRINTED) {
         printed += runs;
         let recovered = if failure.is_recovered { "  (succeeded later)" } else { "" };
-        let others = if *runs > 1 { format!("  ({runs} runs failed)") } else { String::new() };
+        let others = others_text(*runs);
         writeln!(out, "  {}{others}{recovered}", failure_line(failure))?;
         for (name, line) in [("fix", failure.advice.map(str::to_owned)), ("slow", slow_text(failure))] {
             if let Some(line) = line {
@@ -96,18 +96,22 @@ fn print_failures(out: &mut dyn Write, data: &ReportData) -> Result<(), CliError
     print_more(out, data.failure_count, printed, "failure")
 }
 
-/// The last failure of each job with the number of its failures, in the order of the first ones.
+/// The first failure of each job with the number of its failures, in order.
 fn by_job(failures: &[FailedRun]) -> Vec<(&FailedRun, usize)> {
     let mut jobs: Vec<(&FailedRun, usize)> = Vec::new();
     let mut known: HashMap<JobId, usize> = HashMap::new();
     for failure in failures {
         let nth = *known.entry(failure.job).or_insert(jobs.len());
         match jobs.get_mut(nth) {
-            Some((last, runs)) => (*last, *runs) = (failure, *runs + 1),
+            Some((_, runs)) => *runs += 1,
             None => jobs.push((failure, 1)),
         }
     }
     jobs
+}
+
+fn others_text(runs: usize) -> String {
+    if runs > 1 { format!("  ({runs} runs failed)") } else { String::new() }
 }
 
 fn slow_text(failure: &FailedRun) -> Option<String> {
