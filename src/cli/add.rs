@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufWriter, Read, Write};
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -13,7 +14,7 @@ use super::job_options::from_folder;
 use super::json_records::{JobRecord, write_json};
 use super::name_syntax::suggestion;
 use super::open_site::OpenSite;
-use super::programs::warn_if_missing;
+use super::programs::{is_shell_line, missing_program, runs_instead, warn_of_missing};
 use super::safe_output;
 use crate::clock;
 use crate::definition;
@@ -42,7 +43,7 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
         return Err(CliError::Usage(reason.to_owned()));
     }
     let now = options.now;
-    let scripts = read_scripts(options)?;
+    let scripts = read_scripts(&mut site, options)?;
     let scheduling = Arc::new(options.job.scheduling_options(&mut site, &queue)?);
     let define = |script| definition_of(script, &options.job, &scheduling);
     let jobs: Vec<_> = scripts.into_iter().map(define).collect::<Result<_, _>>()?;
@@ -52,6 +53,11 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     let added: Vec<JobId> =
         if options.save { save_jobs(&mut site, &queue, &jobs)? } else { add_or_find(&mut site, &queue, jobs)? };
     let started = start_added(&mut site, &queue, &added, is_new.then_some(&known), now);
+    if options.save || options.now || options.json || !safe_output::is_stderr_terminal() {
+        // A script knows.
+    } else if let Some(hint) = start_hint(&mut site, &queue)? {
+        warn(&hint);
+    }
     // Printed last: a closed pipe must not keep the jobs from running.
     let mut out = BufWriter::new(safe_output::stdout());
     let now = clock::now();
@@ -67,6 +73,18 @@ pub(super) fn add(site: OpenSite, options: &AddArgs) -> Result<ExitStatus, CliEr
     // The jobs were added even if they don't run.
     started?;
     Ok(ExitStatus::Success)
+}
+
+/// What runs the jobs of a queue that is not being processed.
+fn start_hint(site: &mut OpenSite, queue: &QueueId) -> Result<Option<String>, CliError> {
+    let mode = site.store.queues()?.into_iter().find(|known| known.id == *queue).map(|known| known.mode);
+    let (state, command) = match mode {
+        None | Some(QueueMode::Processing) => return Ok(None),
+        Some(QueueMode::Paused) => ("paused", "resume"),
+        Some(QueueMode::Idle | QueueMode::Stopped) => ("not being processed", "start"),
+    };
+    let command = text::shell_command(&["setlist".to_owned(), command.to_owned(), queue.to_string()]);
+    Ok(Some(text::sanitize_line(&format!("{queue} is {state}; `{command}` runs its jobs"))))
 }
 
 /// Requests the jobs that were added if they are to run now, and starts a worker if they need one. `known` are the names of
@@ -146,7 +164,7 @@ fn name_need(site: &mut OpenSite, need: &mut Need) -> Result<(), CliError> {
     Ok(())
 }
 
-fn read_scripts(options: &AddArgs) -> Result<Vec<Script>, CliError> {
+fn read_scripts(site: &mut OpenSite, options: &AddArgs) -> Result<Vec<Script>, CliError> {
     if let Some(text) = &options.script {
         if text.trim().is_empty() {
             return Err(CliError::Usage("the script is empty".to_owned()));
@@ -160,17 +178,25 @@ fn read_scripts(options: &AddArgs) -> Result<Vec<Script>, CliError> {
         let usage = "no command given: use `setlist add QUEUE CMD…`, `--script TEXT` or `--stdin`";
         return Err(CliError::Usage(usage.to_owned()));
     }
-    let script = command_script(&options.command)?;
-    warn_if_missing(&options.command[0], options.job.cwd.as_deref(), &options.job.env);
+    let script = command_script(&options.command, &options.job)?;
+    if let Some(program) = missing_program(&script, &options.job) {
+        let hint = runs_instead(site, from_ref(program))?.map(|hint| format!("; {hint}"));
+        warn_of_missing(program, &hint.unwrap_or_default());
+    }
     Ok(vec![script])
 }
 
-/// The script that runs a command without a shell.
-pub(super) fn command_script(command: &[String]) -> Result<Script, CliError> {
+/// What a command runs: a program without a shell; or, if its only argument isn't a program and has white space or characters
+/// that a shell interprets, that argument as a script.
+pub(super) fn command_script(command: &[String], options: &NewJobArgs) -> Result<Script, CliError> {
     if command.first().is_some_and(String::is_empty) {
         return Err(CliError::Usage("the program's name is empty".to_owned()));
     }
-    Ok(Script::command(command))
+    let script = Script::command(command);
+    Ok(match command {
+        [line] if is_shell_line(line) && missing_program(&script, options).is_some() => Script::shell(line),
+        _ => script,
+    })
 }
 
 /// Reads a script from each line, and reports all invalid lines together.

@@ -485,7 +485,8 @@ pub(super) struct AddArgs {
     /// Print the jobs as JSON, one object per line, instead of their numbers.
     #[arg(long)]
     pub json: bool,
-    /// The program and its arguments, run without a shell. `--` before it is needed only if it starts with `-`.
+    /// The program and its arguments, run without a shell. `--` before it is needed only if it starts with `-`. A single
+    /// argument that isn't a program, such as 'make | tee log', is a script for the shell.
     #[arg(trailing_var_arg = true, value_name = "CMD")]
     pub command: Vec<String>,
 }
@@ -517,7 +518,7 @@ pub(super) struct NewJobArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The queue, which is created if it doesn't exist [default: `adhoc`, in the site of this folder].
+    /// The queue, which is created if it doesn't exist [default: `adhoc`, in the nearest site, or else your own].
     #[arg(short, long, value_name = "QUEUE", add = ArgValueCandidates::new(queues))]
     pub queue: Option<String>,
     /// Print the output until the job has finished, and exit with its exit code.
@@ -530,7 +531,8 @@ pub(super) struct RunArgs {
     pub job: NewJobArgs,
     #[command(flatten)]
     pub inputs: InputArgs,
-    /// The program and its arguments, run without a shell.
+    /// The program and its arguments, run without a shell. A single argument that isn't a program, such as 'make | tee log',
+    /// is a script for the shell.
     #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,
 }

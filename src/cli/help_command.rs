@@ -43,9 +43,10 @@ fn list_topics() -> String {
 
 fn unknown_topic(name: &str) -> CliError {
     let names: Vec<&str> = help_topics::all().iter().map(|topic| topic.name).collect();
-    let near = names.iter().find(|topic| strsim::jaro_winkler(name, topic) > 0.8);
-    let near = near.map(|topic| format!("; did you mean `setlist help {topic}`?"));
-    let hint = near.or_else(|| command_hints::suggestion(name, &[]).map(|hint| format!("; {hint}")));
+    let near = names.iter().copied().find(|topic| strsim::jaro_winkler(name, topic) > 0.8);
+    let suggest = |topic: &str| format!("; did you mean `setlist help {topic}`?");
+    let hint = near.map(suggest).or_else(|| command_hints::suggestion(name, &[]).map(|hint| format!("; {hint}")));
+    let hint = hint.or_else(|| help_topics::closest_name(name).map(|name| suggest(&name)));
     let hint = hint.unwrap_or_else(|| format!("; the topics are {}", names.join(", ")));
     CliError::Usage(format!("there is no command or help topic {name:?}{hint}"))
 }

@@ -12,7 +12,7 @@ use crate::model::NotBefore;
 
 #[derive(Debug, Args)]
 pub(super) struct JobOptionArgs {
-    /// A job that must succeed first: `queue/name` or a number. `JOB:failure` must fail first, `JOB:finish` must finish.
+    /// A job that must succeed first: `queue/name` or a number; of a matrix or `for_each`, all of its jobs. `JOB:failure` must fail first, `JOB:finish` must finish.
     /// May be repeated.
     #[arg(long, value_name = "JOB")]
     pub(super) needs: Vec<String>,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::NewJobArgs;
-use super::entry_jobs::jobs_of_queue;
+use super::entry_jobs::{jobs_of_entry, jobs_of_queue};
 use super::error::CliError;
 use super::job_option_args::JobOptionArgs;
 use super::name_syntax::whole_queue;
@@ -106,6 +106,15 @@ fn parse_needs(site: &mut OpenSite, queue: &QueueId, text: &str) -> Result<Vec<N
                 false => return Ok(needs),
             };
             return Err(CliError::Usage(text::sanitize_line(&message)));
+        }
+    }
+    if !is_number {
+        let path = if name.contains('/') { name.to_owned() } else { format!("{queue}/{name}") };
+        let site_state = site.site_state()?;
+        let needs: Vec<Need> =
+            jobs_of_entry(&site_state, &path).into_iter().map(|job| need_for(job, false, on)).collect();
+        if !needs.is_empty() {
+            return Ok(needs);
         }
     }
     let job = if is_number || name.contains('/') { site.job(name)? } else { site.job(&format!("{queue}/{name}"))? };

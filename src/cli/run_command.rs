@@ -13,18 +13,19 @@ use signal_hook::low_level::emulate_default_handler;
 
 use super::add::{add_or_find, command_script, definition_of};
 use super::args::RunArgs;
-use super::error::{CliError, warn};
+use super::error::{CliError, print_line, warn};
 use super::exit::ExitStatus;
 use super::job_args::WaitArgs;
 use super::log;
 use super::log_args::LogArgs;
 use super::open_site::OpenSite;
-use super::programs::warn_if_missing;
+use super::programs::{missing_program, runs_instead, warn_of_missing};
 use super::safe_output;
 use super::site_args::SiteArgs;
+use super::summary_line;
 use super::wait;
 use crate::definition;
-use crate::model::{Command, Exit, FailureKind, JobId, Phase, QueueId, Refusal};
+use crate::model::{Command, Exit, FailureKind, JobId, Outcome, Phase, QueueId, Refusal};
 use crate::runner::{was_ignored_at_start, with_sigchld_blocked};
 use crate::text;
 
@@ -44,6 +45,10 @@ pub(super) fn open_site(args: &SiteArgs, queue: Option<&str>) -> Result<OpenSite
             let folder = file.parent().unwrap_or(&file);
             let created = fs::create_dir_all(folder).and_then(|()| fs::write(&file, EMPTY_FILE));
             created.with_context(|| format!("cannot create {}", file.display()))?;
+            warn(&text::sanitize_line(&format!(
+                "there is no jobs.yaml here or above: the job is in your own site, {}",
+                file.display()
+            )));
             OpenSite::open(args, &names)
         }
         site => site,
@@ -57,10 +62,16 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
     let is_new_queue = info.is_none();
     site.inputs = options.inputs.for_queue(info.as_ref())?;
     let scheduling = Arc::new(options.job.scheduling_options(&mut site, &queue)?);
-    let definition = definition_of(command_script(&options.command)?, &options.job, &scheduling)?;
-    if !options.follow && !options.wait {
-        warn_if_missing(&options.command[0], options.job.cwd.as_deref(), &options.job.env);
+    let script = command_script(&options.command, &options.job)?;
+    if let Some(program) = missing_program(&script, &options.job) {
+        if let Some(hint) = runs_instead(&mut site, &options.command)? {
+            return Err(CliError::Usage(format!("there is no such program; {hint}")));
+        }
+        if !options.follow && !options.wait {
+            warn_of_missing(program, "");
+        }
     }
+    let definition = definition_of(script, &options.job, &scheduling)?;
     let added = add_or_find(&mut site, &queue, vec![definition])?;
     let id = *added.first().context("the job was not added")?;
     if is_new_queue {
@@ -101,6 +112,7 @@ pub(super) fn run(mut site: OpenSite, options: &RunArgs, color: bool) -> Result<
     }
     if options.wait {
         wait::wait_for(&mut site, &WaitArgs::quiet(&name))?;
+        report_failure(&mut site, id)?;
         return exit_status_of(&mut site, id);
     }
     writeln!(safe_output::stdout(), "{id}")?;
@@ -127,6 +139,17 @@ fn explain_interrupt(id: JobId) {
             }
         })
     });
+}
+
+/// Says how a job ended that did not succeed, unless the reason why it could not start is reported.
+fn report_failure(site: &mut OpenSite, id: JobId) -> Result<(), CliError> {
+    if let Some(job) = site.store.job(id)?
+        && let Some(outcome) = job.outcome().filter(|outcome| **outcome != Outcome::Succeeded)
+        && outcome.failure().is_none_or(|failure| failure.kind != FailureKind::NotStarted)
+    {
+        print_line(&summary_line::describe_outcome(&job, outcome));
+    }
+    Ok(())
 }
 
 /// The exit status of a command that was not found, and of one that can't be executed, as in a shell.

@@ -18,6 +18,7 @@ use super::site_args::{ColorChoice, SiteArgs};
 use crate::definition;
 use crate::model::QueueId;
 use crate::store::Registry;
+use crate::text;
 use crate::tui::config::Config;
 use crate::tui::effect::ExitReason;
 use crate::tui::first_hints::FirstHints;
@@ -26,6 +27,12 @@ use crate::tui::{self, ScreenParams, ScreenSettings, TuiError};
 
 /// Opens the screen on the nearest site.
 pub(super) fn open(args: &SiteArgs, appearance: AppearanceArgs, queue: Option<String>) -> Result<ExitStatus, CliError> {
+    if let Some(word) = queue.as_deref().filter(|word| word.contains('/')) {
+        let hint = format!(
+            "{word:?} is not a queue; of a job, `setlist show {word}` shows it and `setlist retry {word}` runs it"
+        );
+        return Err(CliError::Usage(text::sanitize_line(&hint)));
+    }
     let is_linear = appearance.plain;
     let is_dumb = !is_linear && env::var_os("TERM").is_some_and(|term| term == "dumb");
     if !safe_output::is_stdout_terminal() || !io::stdin().is_terminal() {

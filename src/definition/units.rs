@@ -71,7 +71,11 @@ fn parse_after_in<Z: TimeZone>(text: &str, zone: &Z) -> Result<NotBefore, String
         }
     }
     let text = quoted(text);
-    Err(if impossible { format!("no such date or time: {text}") } else { format!("invalid duration or date {text}") })
+    Err(if impossible {
+        format!("no such date or time: {text}")
+    } else {
+        format!("invalid duration or date {text}; expected `10m`, `2026-11-22 18:00`, `2026-11-22` or RFC 3339")
+    })
 }
 
 /// Rejects times before 1970 and times that don't fit into a nanosecond count.

@@ -75,6 +75,22 @@ impl Job {
         let last = self.last_run.as_deref().and_then(|run| Some(&run.inputs.as_deref()?.inputs));
         with_kept_values(declared, given, last)
     }
+
+    /// Gives a job that starts what it has no request of its own for: the environment and the inputs of the request for its
+    /// queue. The secrets of that request are stored with its environment, so a job that gets secrets gets both.
+    pub(crate) fn take_queue_request(
+        &mut self,
+        environment: Option<EnvironmentId>,
+        shared: Option<&Arc<RequestInputs>>,
+    ) {
+        let is_secret = |inputs: &Arc<RequestInputs>| inputs.values.values().any(Option::is_none);
+        let has_own_values = self.inputs.as_ref().is_some_and(|own| !own.values.is_empty());
+        if !has_own_values && shared.is_some_and(is_secret) {
+            self.environment = environment;
+        }
+        self.environment = self.environment.or(environment);
+        self.inputs = RequestInputs::of_job_or_queue(self.inputs.as_ref(), shared);
+    }
 }
 
 impl SiteState {

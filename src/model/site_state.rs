@@ -330,10 +330,9 @@ impl SiteState {
         job.apply(event, at);
         match event {
             Event::Started { .. } => {
-                let queue = self.queues.get(&job.queue);
-                job.environment = job.environment.or_else(|| queue?.environment);
-                let shared = queue.and_then(|queue| queue.inputs.as_ref());
-                job.inputs = RequestInputs::of_job_or_queue(job.inputs.as_ref(), shared);
+                if let Some(queue) = self.queues.get(&job.queue) {
+                    job.take_queue_request(queue.environment, queue.inputs.as_ref());
+                }
             }
             Event::Redefined { .. } => self.register_needs(&job),
             _ => {}

@@ -102,6 +102,34 @@ fn a_secret_reaches_its_jobs_and_is_kept_nowhere() {
 }
 
 #[test]
+fn a_job_that_was_added_before_gets_the_secrets_of_the_request_that_runs_it() {
+    let site = TempSite::with(
+        "queues:\n  q:\n    inputs:\n      env: {options: [staging, prod]}\n      token: {type: secret}\n    jobs:\n      \
+         - {id: push, run: 'true'}\n",
+    );
+    site.ok(&[
+        "add",
+        "q",
+        "--retry",
+        "1",
+        "--",
+        "sh",
+        "-c",
+        "printf %s \"$SETLIST_INPUT_ENV ${#SETLIST_INPUT_TOKEN}\"; [ -e again ] || { touch again; exit 1; }",
+    ]);
+    site.ok(&["process", "q", "--quiet", "--input", "env=prod", "--input", "token=sesame-open"]);
+    let job = site.job("2");
+    assert_eq!((&job["outcome"], &job["run_count"]), (&json!("succeeded"), &json!(2)), "{job}");
+    assert_eq!(site.ok(&["log", "2"]), "prod 11");
+    // Run again by itself, it needs the secret again.
+    let again = site.run(&["retry", "2"]);
+    assert!(again.code == Some(2) && again.stderr.contains("--input token=SECRET"), "{again:?}");
+    site.ok(&["retry", "2", "--input", "token=another-one"]);
+    site.ok(&["wait", "2"]);
+    assert_eq!(site.ok(&["log", "2"]), "prod 11");
+}
+
+#[test]
 fn process_again_keeps_the_values_of_the_last_run() {
     let site = TempSite::with(FILE);
     let last = |job: &str| site.job(job)["value"].clone();

@@ -195,7 +195,7 @@ fn what_is_typed_in_setlist_works() {
     let site = TempSite::with("queues: {}\n");
     fs::create_dir(site.join("bin")).unwrap();
     site.script("bin/make", "echo made");
-    site.script("bin/notify-send", "echo \"$SETLIST_OUTCOME\" > notified");
+    site.script("bin/notify-send", "echo \"$1\" > notified");
     let lines: Vec<String> = (1..200).map(|n| format!("echo {n}")).chain(["echo broken; exit 3".to_owned()]).collect();
     site.write("list.txt", &(lines.join("\n") + "\n"));
     let commands = commands_of_tools().remove(0).1;
@@ -252,7 +252,12 @@ fn every_topic_is_printed_and_has_a_manual_page() {
     }
     // A command's help is the same as with --help, and a wrong name gets the right one.
     assert_eq!(site.ok(&["help", "wait"]), site.ok(&["wait", "--help"]));
-    for (wrong, right) in [("filter", "help filters"), ("kill", "cancel --kill"), ("zzz", "what-happens")] {
+    for (wrong, right) in [
+        ("filter", "help filters"),
+        ("kill", "cancel --kill"),
+        ("parallell", "help parallel`"),
+        ("zzz", "what-happens"),
+    ] {
         let output = site.run(&["help", wrong]);
         assert!(output.code == Some(2) && output.stderr.contains(right), "{output:?}");
     }

@@ -202,7 +202,7 @@ fn summary(draft: &ImportDraft, output: Option<&Path>) -> String {
     let jobs = count_noun(draft.job_count(), "job");
     let wrote = match output {
         Some(file) => format!("wrote {jobs} to {}", file.display()),
-        None => format!("wrote {jobs}"),
+        None => format!("printed {jobs}; `-o jobs.yaml` writes a file"),
     };
     match draft.notes.iter().filter(|note| note.is_refusal).count() {
         0 => wrote,

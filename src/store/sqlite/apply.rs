@@ -13,8 +13,7 @@ use super::tx_state::TxState;
 use super::worker_scope::WorkerScope;
 use crate::model::{
     Counters, Definition, EnvironmentId, Event, Exit, Job, JobId, JobState, NeededState, Phase, QueueId, QueueInfo,
-    QueueMode, QueueSettings, RemovalReason, RequestInputs, Reservation, ResolvedNeed, Run, SchedulingOptions,
-    StateReader, WorkerId,
+    QueueMode, QueueSettings, RemovalReason, Reservation, ResolvedNeed, Run, SchedulingOptions, StateReader, WorkerId,
 };
 use crate::store::backend::MIN_RETAINED_EVENTS;
 
@@ -242,11 +241,10 @@ impl TxState<'_> {
         let before = NeededState::of(&job.state, false);
         job.apply(event, now);
         need_rows::change_state(self.db, id, before, NeededState::of(&job.state, false))?;
-        if let Event::Started { .. } = event {
-            job.environment = job.environment.or_else(|| self.queue_environment(&job.queue));
-            let queue = self.cache.queues.iter().find(|info| info.id == job.queue);
-            let shared = queue.and_then(|queue| queue.inputs.as_ref());
-            job.inputs = RequestInputs::of_job_or_queue(job.inputs.as_ref(), shared);
+        if let Event::Started { .. } = event
+            && let Some(queue) = self.cache.queues.iter().find(|info| info.id == job.queue)
+        {
+            job.take_queue_request(queue.environment, queue.inputs.as_ref());
         }
         if let Event::Moved { position, .. } = event {
             self.execute("UPDATE jobs SET position = ?2 WHERE id = ?1", (id, position))?;

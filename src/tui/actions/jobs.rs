@@ -112,7 +112,9 @@ impl Screen {
                 Err(format!("{} is {}, not running.{hint}", job.id, job.phase().as_str()))
             }
             (Some(job), _) => {
-                let question = format!("Kill 1 running job in {} ({} {})?", job.queue, job.id, title_or_name(job));
+                let (id, label) = (job.id.to_string(), title_or_name(job));
+                let named = if label == id { id } else { format!("{id} {label}") };
+                let question = format!("Kill 1 running job in {} ({named})?", job.queue);
                 let submission = Submission::new(vec![kill(job.id)], Intent::Kill(job.id), false);
                 Ok(ActionPlan::confirm(question, "kill it", submission))
             }

@@ -85,7 +85,7 @@ fn an_added_job_reads_env_files_relative_to_the_working_directory() {
 fn invalid_options_of_added_jobs_are_refused() {
     let site = TempSite::with("queues: {}\n");
     for (wrong, why) in [
-        (&["--after", "tomorrow"][..], "invalid duration or date `tomorrow`"),
+        (&["--after", "tomorrow"][..], "invalid duration or date `tomorrow`; expected `10m`, `2026-11-22 18:00`"),
         (&["--after", "1M"], "ambiguous unit `M`: write `min` or `months`"),
         (&["--timeout", "1M"], "ambiguous unit `M`: write `min` or `months`"),
         (&["--weight", "0"], "0 is not in 1.."),
@@ -101,4 +101,15 @@ fn invalid_options_of_added_jobs_are_refused() {
         assert!(output.stderr.contains(why), "{wrong:?}: {output:?}");
     }
     assert_eq!(site.ok(&["list"]), "");
+}
+
+#[test]
+fn an_added_job_can_need_all_jobs_of_an_entry() {
+    let site =
+        TempSite::with("queues:\n  encode: {jobs: [{id: enc, for_each: [a, b, c], run: 'true'}]}\n  other: []\n");
+    for (queue, needs) in [("encode", "encode/enc"), ("encode", "enc"), ("other", "encode/enc:finish")] {
+        let id = site.ok(&["add", queue, "--needs", needs, "true"]);
+        let job = site.job(id.trim());
+        assert_eq!(job["needs"].as_array().map(Vec::len), Some(3), "{queue} {needs}: {job}");
+    }
 }

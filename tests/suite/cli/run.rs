@@ -96,6 +96,8 @@ fn no_file_is_needed() {
     let output = site.run(&["run", "--follow", "pwd"]);
     let here = fs::canonicalize(site.path()).unwrap();
     assert_eq!((output.code, output.stdout.trim_end()), (Some(0), here.to_str().unwrap()), "{output:?}");
+    assert!(output.stderr.contains("the job is in your own site, "), "{output:?}");
+    assert_eq!(site.run(&["run", "--follow", "true"]).stderr, "", "it is said once");
     assert!(site.join("config/setlist/jobs.yaml").exists() && !site.join(".setlist").exists());
     // Any other folder uses the same site.
     assert!(site.ok(&["list"]).contains("adhoc/#1"));
@@ -138,4 +140,62 @@ fn a_refusal_names_its_job_once() {
         let refused = site.run(&["cancel", job]);
         assert_eq!(refused.stderr, format!("setlist: {path} is finished: there is nothing to cancel\n"));
     }
+}
+
+#[test]
+fn one_argument_that_is_no_program_is_a_script() {
+    let site = TempSite::with("queues: {q: []}\n");
+    let output = site.run(&["run", "--follow", "echo two | tr a-z A-Z"]);
+    assert_eq!((output.code, &*output.stdout, &*output.stderr), (Some(0), "TWO\n", ""));
+    let output = site.run(&["add", "q", "--save", "for i in 1 2; do echo $i; done"]);
+    assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{output:?}");
+    assert!(site.read("jobs.yaml").contains("for i in 1 2; do echo $i; done"));
+    site.ok(&["process", "q", "--quiet"]);
+    assert_eq!(site.ok(&["log", output.stdout.trim()]), "1\n2\n");
+    // A program with such a name stays one; and so does a command with arguments.
+    site.script("my tool", "echo tool");
+    assert_eq!(site.run(&["run", "--follow", "./my tool"]).stdout, "tool\n");
+    assert_eq!(site.run(&["run", "--follow", "echo", "a | b"]).stdout, "a | b\n");
+}
+
+#[test]
+fn the_name_of_a_job_or_queue_is_not_run_as_a_program() {
+    let site = TempSite::with(
+        "queues:\n  ship: [{id: build, run: 'true'}, {id: enc, for_each: [a, b], run: 'true'}]\n  other: ['true']\n",
+    );
+    for (args, words) in [
+        (&["run", "ship/build"][..], "ship/build is a job: `setlist retry ship/build` runs it"),
+        (&["run", "--follow", "ship/enc"], "ship/enc is a job: `setlist retry ship/enc` runs it"),
+        (&["run", "ship"], "ship is a queue: `setlist process ship` runs it"),
+        (&["run", "ship", "other"], "ship and other are queues: `setlist process ship other` runs them"),
+        (&["ship/build"], "`setlist retry ship/build` runs it"),
+    ] {
+        let output = site.run(args);
+        assert!(output.code == Some(2) && output.stderr.contains(words), "{args:?}: {output:?}");
+    }
+    assert!(!site.ok(&["list"]).contains("adhoc"), "nothing was added");
+    let added = site.run(&["add", "other", "ship/build"]);
+    assert!(added.code == Some(0) && added.stderr.contains("unless there is one by then; ship/build is a job"));
+    fs::create_dir(site.join("ship")).unwrap();
+    site.script("ship/build", "echo built");
+    assert_eq!(site.run(&["run", "--follow", "ship/build"]).stdout, "built\n");
+}
+
+#[test]
+fn wait_says_how_a_job_ended_that_did_not_succeed() {
+    let site = TempSite::with("queues: {}\n");
+    let failed = site.run(&["run", "--wait", "exit 7"]);
+    assert!(failed.code == Some(7) && failed.stderr.contains("adhoc/#1  failed"), "{failed:?}");
+    let late = site.run(&["run", "--wait", "--timeout", "10ms", "sleep 1000"]);
+    assert!(late.stderr.contains("timed out"), "{late:?}");
+    assert_eq!(site.run(&["run", "--wait", "true"]).stderr, "");
+}
+
+#[test]
+fn add_says_on_a_terminal_what_runs_the_job() {
+    let site = TempSite::with("queues: {q: []}\n");
+    let terminal = Terminal::open(&site, &["add", "q", "true"]);
+    terminal.wait_for_text("q is not being processed; `setlist start q` runs its jobs");
+    assert!(terminal.wait_for_exit().success());
+    assert_eq!(site.run(&["add", "q", "true"]).stderr, "");
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use setlist::model::{
-    Call, Command, Definition, DesiredQueue, DesiredState, InputDeclaration, InputType, InputValues, JobId, JobRef,
-    Need, Outcome, OutcomeCondition, Program, QueueSettings, Refusal, RequestInputs, RunInputs, SchedulingOptions,
-    Script,
+    Call, Command, Definition, DesiredQueue, DesiredState, EnvironmentId, InputDeclaration, InputType, InputValues,
+    JobId, JobRef, Need, Outcome, OutcomeCondition, Program, QueueSettings, Refusal, RequestInputs, RunInputs,
+    SchedulingOptions, Script,
 };
 use setlist::store::Store;
 
@@ -17,6 +17,7 @@ contract! {
     a_request_without_a_required_value_changes_nothing,
     a_job_without_a_value_fails_with_a_reason,
     the_values_of_a_request_end_with_it,
+    an_added_job_gets_the_values_of_the_request_that_runs_it,
 }
 
 fn declared(name: &str, input_type: InputType, default: Option<&str>) -> InputDeclaration {
@@ -140,4 +141,37 @@ fn the_values_of_a_request_end_with_it(backend: &BackendSite) {
     accept(store, Command::Reset { job: JobId(1) });
     let job = store.job(JobId(1)).unwrap().unwrap();
     assert_eq!((job.inputs, job.environment), (None, None));
+}
+
+/// The environment and the values of a job.
+fn request_of(store: &mut dyn Store, job: JobId) -> (Option<EnvironmentId>, Option<InputValues>) {
+    let found = store.job(job).unwrap().unwrap();
+    assert_eq!(store.load().unwrap().job(job), Some(&found));
+    (found.environment, found.inputs.map(|inputs| inputs.values.clone()))
+}
+
+fn an_added_job_gets_the_values_of_the_request_that_runs_it(backend: &BackendSite) {
+    let mut store = backend.connect();
+    let store = store.as_mut();
+    with_inputs(store, vec![job("a", &[])]);
+    let worker = join(store);
+    let add = || Command::Add { queue: queue(), jobs: vec![Arc::new(Definition::new(Script::shell("true")))] };
+    let by = |environment: EnvironmentId, given: &InputValues, command| Command::Request {
+        environment,
+        inputs: RequestInputs::of(given.clone(), None),
+        command: Box::new(command),
+    };
+    accept(store, by(user(1), &values(&[]), add()));
+    let given = values(&[("env", Some("prod")), ("token", None)]);
+    accept(store, by(user(2), &given, process()));
+    // Added while its queue is processed.
+    accept(store, by(user(3), &values(&[]), add()));
+    for id in [JobId(1), JobId(2), JobId(3)] {
+        accept(store, claim(worker));
+        // The secret is stored with the environment of the request that has given it.
+        assert_eq!(request_of(store, id), (Some(user(2)), Some(given.clone())), "{id}");
+        assert_eq!(run_inputs(store, id).inputs, given, "{id}");
+        let run = store.job(id).unwrap().unwrap().current_run().unwrap();
+        accept(store, report(id, run, Outcome::Succeeded));
+    }
 }
