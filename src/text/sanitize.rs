@@ -40,10 +40,10 @@ fn clean(text: &str, line_end: char) -> String {
 }
 
 fn clean_into(text: &str, line_end: char, sanitized: &mut String) {
-    let mut sanitizer = Sanitizer { sanitized, line_end, marks: 0 };
-    let rest = sanitizer.add_simple_part(text);
+    let mut cleaning = Sanitizer { sanitized, line_end, marks: 0 };
+    let rest = cleaning.add_simple_part(text);
     if !rest.is_empty() {
-        vte::Parser::new().advance(&mut sanitizer, rest.as_bytes());
+        vte::Parser::new().advance(&mut cleaning, rest.as_bytes());
     }
 }
 
@@ -127,8 +127,8 @@ mod tests {
 
     fn with_parser_only(text: &str) -> String {
         let mut sanitized = String::new();
-        let mut sanitizer = Sanitizer { sanitized: &mut sanitized, line_end: '\n', marks: 0 };
-        vte::Parser::new().advance(&mut sanitizer, text.as_bytes());
+        let mut cleaning = Sanitizer { sanitized: &mut sanitized, line_end: '\n', marks: 0 };
+        vte::Parser::new().advance(&mut cleaning, text.as_bytes());
         sanitized
     }
 

@@ -36,7 +36,7 @@ impl Marks {
     /// Whether all these jobs of a list are marked.
     pub fn contains_all(&self, phase: Phase, jobs: &[JobId]) -> bool {
         let set = self.of(phase);
-        jobs.len() <= set.len && jobs.iter().all(|id| set.contains(*id))
+        jobs.len() <= set.len && set.contains_all(jobs)
     }
 
     /// Whether no job is marked.
@@ -55,16 +55,13 @@ impl Marks {
     }
 
     /// Marks jobs of a list.
-    pub fn mark(&mut self, phase: Phase, jobs: impl IntoIterator<Item = JobId>) {
-        let set = &mut self.0[phase_index(phase)];
-        jobs.into_iter().for_each(|id| set.insert(id));
+    pub fn mark(&mut self, phase: Phase, jobs: &[JobId]) {
+        self.0[phase_index(phase)].insert(jobs);
     }
 
     /// Unmarks jobs.
-    pub fn unmark(&mut self, jobs: impl IntoIterator<Item = JobId>) {
-        for id in jobs {
-            self.0.iter_mut().for_each(|set| set.remove(id));
-        }
+    pub fn unmark(&mut self, jobs: &[JobId]) {
+        self.0.iter_mut().filter(|set| set.len > 0).for_each(|set| set.remove(jobs));
     }
 
     /// Unmarks all jobs.
@@ -75,9 +72,9 @@ impl Marks {
     /// Takes into account that a job has moved to another list or, without one, was removed.
     pub fn note_change(&mut self, id: JobId, phase: Option<Phase>) {
         if self.contains(id) && phase.is_none_or(|phase| !self.of(phase).contains(id)) {
-            self.unmark([id]);
+            self.unmark(&[id]);
             if let Some(phase) = phase {
-                self.mark(phase, [id]);
+                self.mark(phase, &[id]);
             }
         }
     }
@@ -101,18 +98,30 @@ impl JobBits {
         self.pages.get(&page).is_some_and(|page| page[word] & bit != 0)
     }
 
-    fn insert(&mut self, id: JobId) {
-        let (page, word, bit) = location(id);
-        let page = self.pages.entry(page).or_insert_with(|| Box::new([0; _]));
-        self.len += usize::from(page[word] & bit == 0);
-        page[word] |= bit;
+    fn contains_all(&self, jobs: &[JobId]) -> bool {
+        runs_by_page(jobs).all(|(number, run)| {
+            let page = self.pages.get(&number);
+            page.is_some_and(|page| run.iter().map(|id| location(*id)).all(|(_, word, bit)| page[word] & bit != 0))
+        })
     }
 
-    fn remove(&mut self, id: JobId) {
-        let (page, word, bit) = location(id);
-        if let Some(page) = self.pages.get_mut(&page) {
-            self.len -= usize::from(page[word] & bit != 0);
-            page[word] &= !bit;
+    fn insert(&mut self, jobs: &[JobId]) {
+        for (number, run) in runs_by_page(jobs) {
+            let page = self.pages.entry(number).or_insert_with(|| Box::new([0; _]));
+            for (_, word, bit) in run.iter().map(|id| location(*id)) {
+                self.len += usize::from(page[word] & bit == 0);
+                page[word] |= bit;
+            }
+        }
+    }
+
+    fn remove(&mut self, jobs: &[JobId]) {
+        for (number, run) in runs_by_page(jobs) {
+            let Some(page) = self.pages.get_mut(&number) else { continue };
+            for (_, word, bit) in run.iter().map(|id| location(*id)) {
+                self.len -= usize::from(page[word] & bit != 0);
+                page[word] &= !bit;
+            }
         }
     }
 
@@ -125,6 +134,12 @@ impl JobBits {
             })
         })
     }
+}
+
+/// Jobs whose bits follow each other in the same page, with the number of that: it is looked up once for all of them.
+fn runs_by_page(jobs: &[JobId]) -> impl Iterator<Item = (u64, &[JobId])> {
+    let page = |id: &JobId| location(*id).0;
+    jobs.chunk_by(move |one, two| page(one) == page(two)).filter_map(move |run| Some((page(run.first()?), run)))
 }
 
 /// The page, the word in it and the bit of a job.
@@ -147,8 +162,8 @@ mod tests {
     fn marks_are_counted_by_list_and_follow_their_jobs() {
         let mut marks = Marks::default();
         let far_apart = ids([1, 63, 64, 65_535, 65_536, 1_000_000, u64::MAX]);
-        marks.mark(Phase::Pending, far_apart.clone());
-        marks.mark(Phase::Pending, ids([1]));
+        marks.mark(Phase::Pending, &far_apart);
+        marks.mark(Phase::Pending, &ids([1]));
         assert_eq!((marks.count(Phase::Pending), marks.count(Phase::Running)), (7, 0));
         assert_eq!(marks.iter().collect::<Vec<_>>(), far_apart);
         assert!(marks.contains_all(Phase::Pending, &far_apart) && !marks.contains_all(Phase::Pending, &ids([1, 2])));
@@ -159,14 +174,14 @@ mod tests {
         marks.note_change(JobId(2), Some(Phase::Finished));
         assert_eq!(PHASES.map(|phase| marks.count(phase)), [5, 1, 0]);
         assert!(marks.contains(JobId(64)) && !marks.contains(JobId(65_536)) && !marks.contains(JobId(2)));
-        marks.unmark(far_apart);
+        marks.unmark(&far_apart);
         assert!(marks.is_empty() && marks.iter().next().is_none());
     }
 
     #[test]
     fn a_million_marks_are_a_set_of_all_of_them() {
         let mut marks = Marks::default();
-        marks.mark(Phase::Finished, ids(1..=1_000_000));
+        marks.mark(Phase::Finished, &ids(1..=1_000_000));
         assert_eq!(marks.count(Phase::Finished), 1_000_000);
         assert!(marks.iter().eq(ids(1..=1_000_000)));
         marks.clear();

@@ -281,7 +281,7 @@ impl Screen {
             self.lists.marks_mut().clear();
         }
         if let Some(jobs) = response.removed {
-            self.lists.marks_mut().unmark(jobs.iter().copied());
+            self.lists.marks_mut().unmark(&jobs);
             let until = now + UNDO_TIME;
             self.undo.push(UndoEntry { jobs, until });
             self.status_line.show_until(response.severity, response.text, until);

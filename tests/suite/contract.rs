@@ -45,8 +45,9 @@ use setlist::store::{CommandResult, StateDir, Store};
 pub(crate) use backend_site::BackendSite;
 use ordering::{
     a_changed_parallel_lasts_until_the_file_changes, a_job_adopts_the_file_entry_announced_for_it,
-    a_limit_for_a_worker_ends_with_it, jobs_can_be_reordered, jobs_can_be_transferred_between_queues,
-    jobs_come_in_pages_in_queue_order, jobs_start_in_queue_order, requested_jobs_start_first,
+    a_limit_for_a_worker_ends_with_it, jobs_are_reordered_by_a_store_that_has_read_none, jobs_can_be_reordered,
+    jobs_can_be_transferred_between_queues, jobs_come_in_pages_in_queue_order, jobs_start_in_queue_order,
+    requested_jobs_start_first,
 };
 use requests::{
     a_job_runs_for_the_user_who_requested_it, an_environment_is_in_use_until_its_jobs_have_finished,
@@ -111,6 +112,7 @@ contract! {
     very_many_due_times_are_counted,
     jobs_come_in_pages_in_queue_order,
     jobs_can_be_reordered,
+    jobs_are_reordered_by_a_store_that_has_read_none,
     jobs_can_be_transferred_between_queues,
     a_job_adopts_the_file_entry_announced_for_it,
     a_limit_for_a_worker_ends_with_it,

@@ -4,7 +4,7 @@ mod rules;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -221,7 +221,9 @@ fn a_scheduled_job_has_the_files_of_its_due_time() {
         "queues: {q: [{id: hold, run: 'until [ -e go ]; do sleep 0.01; done'}, \
          {id: due, snapshot: git, schedule: '@every 1s', run: cat code}]}\n",
     );
-    let mut worker = site.command(&["worker", "--quiet"]).spawn().unwrap();
+    let mut worker = site.command(&["worker"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let workers = || fs::read_dir(site.join(".setlist/workers")).map_or(0, Iterator::count);
+    wait_for("the worker", || (workers() == 1).then_some(()));
     site.ok(&["start", "q"]);
     site.wait_until("q/hold", |job| job["state"] == "running");
     site.write("code", "due\n");
@@ -235,6 +237,7 @@ fn a_scheduled_job_has_the_files_of_its_due_time() {
     let snapshot = &ran["runs"][before]["snapshot"];
     assert_eq!(snapshot["commit"], pending["snapshot"]["commit"]);
     assert_eq!(snapshot["taken_at_start"], json!(false));
+    wait_for("its processes to end", || site.processes().is_empty().then_some(()));
 }
 
 #[test]

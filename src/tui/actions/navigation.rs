@@ -182,9 +182,9 @@ impl Screen {
         let job = self.require_selected()?;
         let marks = self.lists.marks_mut();
         if marks.contains(job.id) {
-            marks.unmark([job.id]);
+            marks.unmark(&[job.id]);
         } else {
-            marks.mark(job.phase(), [job.id]);
+            marks.mark(job.phase(), &[job.id]);
         }
         self.move_cursor(Action::Down);
         Ok(())
@@ -199,9 +199,9 @@ impl Screen {
         }
         let marks = self.lists.marks_mut();
         if marks.contains_all(phase, &shown) {
-            marks.unmark(shown);
+            marks.unmark(&shown);
         } else {
-            marks.mark(phase, shown);
+            marks.mark(phase, &shown);
         }
         Ok(())
     }

@@ -133,6 +133,23 @@ pub(super) fn jobs_can_be_reordered(backend: &BackendSite) {
     assert_eq!(order(store), "YXaebd", "a refused command changes nothing");
 }
 
+pub(super) fn jobs_are_reordered_by_a_store_that_has_read_none(backend: &BackendSite) {
+    let mut store = site(backend, "abcdeXY");
+    for (names, beside, other, expected) in [
+        ("d", Placement::Before as fn(JobId) -> Placement, 'b', "XYadbce"),
+        ("a", Placement::After, 'e', "XYdbcea"),
+        ("b", Placement::After, 'd', "XYdbcea"),
+        ("ae", Placement::Before, 'd', "XYaedbc"),
+        ("d", Placement::Before, 'b', "XYaedbc"),
+        ("b", Placement::Before, 'e', "XYabedc"),
+    ] {
+        let jobs = names.chars().map(|name| id(&mut *store, name)).collect();
+        let placement = beside(id(&mut *store, other));
+        ask(&mut *backend.connect(), Command::Move { jobs, placement }).unwrap();
+        assert_eq!(order(&mut *store), expected, "{names} beside {other}");
+    }
+}
+
 fn positions_do_not_run_out_when_jobs_are_moved(backend: &BackendSite) {
     let mut store = site(backend, "abcd");
     let store = &mut *store;

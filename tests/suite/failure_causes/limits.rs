@@ -212,15 +212,20 @@ fn a_limit_that_can_not_grow_is_a_warning_of_check() {
     assert!(!stderr.contains("q/b"), "{stderr}");
 }
 
-/// Its time counts for no process, because none waits for the busy one, which is busy before the run is in its cgroup.
-const BUSY: &str = "rm -f busy entered
-(setsid sh -c 'echo $$ > busy; i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done
-    until [ -e entered ]; do sleep 0.02; done' &)
-. ./enter.sh
-until grep -q /setlist-run- /proc/$(cat busy 2> /dev/null)/cgroup 2> /dev/null; do sleep 0.02; done
-: > entered
-while kill -0 $(cat busy) 2> /dev/null; do sleep 0.02; done
+/// Starts a process that is busy before the run is in its cgroup, writes its time in ticks, and ends when both are in it.
+/// No process waits for that one, so that its time counts for none.
+const BUSY: &str = "mkfifo gate 2> /dev/null
+(MAIN=$$ setsid sh busy-orphan.sh &)
+read orphan < gate
+while kill -0 $orphan 2> /dev/null; do sleep 0.05; done
 grep ^0:: /proc/self/cgroup
+";
+const BUSY_ORPHAN: &str = "i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done
+cut -d ' ' -f 14,15 /proc/$$/stat > ticks
+for pid in $MAIN $$; do
+    until grep -q /setlist-run- /proc/$pid/cgroup; do sleep 0.05; done
+done
+echo $$ > gate
 ";
 
 #[test]
@@ -234,11 +239,15 @@ fn the_cgroup_of_a_run_tells_what_all_its_processes_used_and_is_removed() {
     );
     site.write("enter.sh", "until grep -q /setlist-run- /proc/$$/cgroup; do sleep 0.02; done\n");
     site.write("busy.sh", BUSY);
+    site.write("busy-orphan.sh", BUSY_ORPHAN);
     site.ok(&["retry", "q/a"]);
     site.ok(&["wait", "q/a"]);
     let usage = site.job("q/a")["usage"].clone();
     assert_eq!(usage["tree_cpu"], true, "{usage}");
-    assert!(usage["user_ms"].as_u64().unwrap() >= 20, "{usage}");
+    let (ticks, per_second) = (site.read("ticks"), rustix::param::clock_ticks_per_second());
+    let busy: u64 = ticks.split_whitespace().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    let total = usage["user_ms"].as_u64().unwrap() + usage["system_ms"].as_u64().unwrap();
+    assert!(total + 1 >= busy * 1000 / per_second, "{usage}, but the busy process used {busy} ticks");
     let path = |line: &str| format!("{folder}/{}", line.trim().rsplit('/').next().unwrap());
     let cgroup = path(&site.ok(&["log", "q/a"]));
     assert!(cgroup.contains("/setlist-run-"), "{cgroup}");
