@@ -18,6 +18,7 @@ use super::pools::{self, Pools};
 use super::problems::{Problem, Problems};
 use super::queue_jobs::{self, ParsedQueue};
 use super::schedule;
+use super::script_variables;
 use super::spanned_value::{self, Node, NodeKind};
 use super::unique_field;
 use super::unknown_fields;
@@ -30,12 +31,21 @@ use crate::model::{Definition, DesiredState, OnFailure, QueueId, QueueSettings};
 pub(super) const ON_FAILURE_VALUES: [(&str, OnFailure); 2] =
     [("continue", OnFailure::Continue), ("stop", OnFailure::Stop)];
 
+/// What the texts of a file may have. Most have none, and need no check.
+#[derive(Clone, Copy)]
+pub(super) struct MayHave {
+    /// Placeholders for values or inputs.
+    pub(super) placeholders: bool,
+    /// Variables in scripts that are always empty.
+    pub(super) empty_variables: bool,
+}
+
 /// Reads the queues of a resolved file. The version is empty, except for items from elsewhere. Incomplete if problems are
 /// reported.
 pub(super) fn read_queues(
     root: &Node<'_>,
     sources: &mut ItemSources<'_>,
-    may_have_placeholders: bool,
+    may_have: MayHave,
     problems: &mut Problems,
 ) -> DesiredState {
     let top = ValuePath::Top;
@@ -86,12 +96,15 @@ pub(super) fn read_queues(
         pool_check::check_uses(root, &sections, &pools.sizes, problems);
         pool_keys::fill_in_keys(root, &mut sections, &pools.keys, interner, problems);
     }
-    if may_have_placeholders {
+    if may_have.placeholders {
         value_check::check_values(root, &sections, problems);
     }
-    input_check::check_inputs(root, &sections, may_have_placeholders, problems);
+    input_check::check_inputs(root, &sections, may_have.placeholders, problems);
     if interner.has_unique_keys {
         unique_field::check_unique_keys(root, &sections, problems);
+    }
+    if may_have.empty_variables && problems.is_empty() {
+        sources.warnings.extend(script_variables::warnings(root, &sections));
     }
     let queues = sections.into_iter().map(ParsedQueue::into_desired).collect();
     DesiredState {

@@ -54,6 +54,7 @@ mod root;
 pub mod save;
 mod schedule;
 mod schema;
+mod script_variables;
 mod size_limits;
 mod source;
 mod spanned_value;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::desired_state::MayHave;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::include::Includes;
 use super::item_sources::{ItemSources, ReturnedValues};
@@ -9,7 +10,7 @@ use super::problems::Problems;
 use super::root::parse_root;
 use super::source::Source;
 use super::spanned_value::NodeKind;
-use super::{desired_state, spanned_value, value_check};
+use super::{desired_state, script_variables, spanned_value, value_check};
 use crate::model::DesiredState;
 
 /// Parses the text of a file. `name` is the file's name in messages; files that it mentions are relative to its folder. The
@@ -36,10 +37,13 @@ pub(super) fn parse_file<'v>(path: &Path, name: &str, text: &str, values: &'v mu
     let (mut desired, mut others) = (DesiredState::default(), Includes::default());
     if let Some(mut root) = parse_root(&source, &mut problems) {
         others = Includes::read(path, &mut root, &mut problems);
-        let texts = std::iter::once(text).chain(others.files.iter().map(|file| &*file.text));
-        let may_have_placeholders = texts.into_iter().any(value_check::may_have_placeholders);
+        let texts: Vec<&str> = std::iter::once(text).chain(others.files.iter().map(|file| &*file.text)).collect();
+        let may_have = MayHave {
+            placeholders: texts.iter().any(|text| value_check::may_have_placeholders(text)),
+            empty_variables: texts.iter().any(|text| script_variables::may_have_any(text)),
+        };
         others.files.iter().for_each(|file| sources.add_file(&file.name, &file.text));
-        desired = desired_state::read_queues(&root, &mut sources, may_have_placeholders, &mut problems);
+        desired = desired_state::read_queues(&root, &mut sources, may_have, &mut problems);
     }
     let Includes { files, paths: included, .. } = others;
     if !problems.is_empty() {

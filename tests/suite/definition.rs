@@ -18,6 +18,7 @@ mod roundtrip;
 mod save;
 mod schedules;
 pub(crate) mod schema;
+mod script_variables;
 mod valid_files;
 mod values;
 

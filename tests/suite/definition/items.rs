@@ -15,7 +15,7 @@ fn labels(plan: &DesiredState) -> Vec<(&str, &str)> {
 }
 
 /// Snapshots in the folder of the others, named without the module.
-fn named_snapshots() -> insta::Settings {
+pub(super) fn named_snapshots() -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("");
     settings.set_prepend_module_to_snapshot(false);
