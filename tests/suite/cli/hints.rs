@@ -67,7 +67,8 @@ fn a_comparison_without_a_colon_gets_the_filter() {
 fn an_unknown_field_gets_its_topic() {
     for (field, topic) in [
         ("cron", "did you mean `schedule`?"),
-        ("when", "what runs first: `needs` and `priority`"),
+        ("when", "did you mean `if`?"),
+        ("order", "what runs first: `needs` and `priority`"),
         ("manual", "approval before it runs: `confirm`"),
         ("user", "jobs run as you"),
         ("stdin_file", "the standard input: `stdin`"),
