@@ -78,9 +78,10 @@ fn mistakes(
         found.extend(values_without_needs(text).filter(|(_, name)| is_job(name) || is_named_need(name, job)).map(
             |(placeholder, name)| {
                 let filled = format!("${{needs.{}", &placeholder[2..]);
-                let hint = match is_needed(name, definition, job, queue) {
-                    true => format!("write {}", quoted(&filled)),
-                    false => format!("write {}, and add `needs: [{name}]`", quoted(&filled)),
+                let hint = if is_needed(name, definition, job, queue) {
+                    format!("write {}", quoted(&filled))
+                } else {
+                    format!("write {}, and add `needs: [{name}]`", quoted(&filled))
                 };
                 Mistake {
                     placeholder: placeholder.to_owned(),
