@@ -107,13 +107,11 @@ pub(super) fn about(word: &str) -> Option<String> {
 
 /// The name that [`about`] explains which is most like this one.
 pub(super) fn closest_name(word: &str) -> Option<String> {
-    let rows = TOPICS.iter().flat_map(|topic| topic.markdown.lines()).filter(|line| line.starts_with('|'));
-    let firsts = rows.filter_map(|line| cells(line).into_iter().next());
-    let names = firsts.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>());
-    let is_name = |name: &String| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let scored = names.filter(is_name).map(|name| (strsim::jaro_winkler(word, &name), name));
-    let best = scored.filter(|(score, _)| *score > 0.9).max_by(|(a, _), (b, _)| a.total_cmp(b));
-    best.map(|(_, name)| name)
+    let names = TOPICS.iter().flat_map(|topic| topic.markdown.split('`').skip(1).step_by(2));
+    let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let scored = names.filter(is_name).map(|name| (strsim::jaro_winkler(word, name), name));
+    let near = scored.filter(|(score, name)| *score > 0.9 && about(name).is_some());
+    near.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name.to_owned())
 }
 
 impl HelpTopic {
