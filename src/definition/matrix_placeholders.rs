@@ -98,13 +98,16 @@ fn find_unknown(text: &str, takes_values: bool) -> Option<(&str, &str)> {
         let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))).unwrap_or(name.len());
         let (namespace, _) = name[..end].split_once('.')?;
         let is_known = NAMESPACES.contains(&namespace) || meant_root(namespace).is_some();
-        let close =
-            rest.find("}}").filter(|_| rest.starts_with("${{")).map_or_else(|| rest.find('}'), |at| Some(at + 1))?;
-        let is_closed = name[end..].trim_start().starts_with('}');
+        let after = name[end..].trim_start();
+        let close = match after {
+            _ if rest.starts_with("${{") && after.starts_with("}}") => 2,
+            _ if after.starts_with('}') => 1,
+            _ => return None,
+        };
         let is_filled_in =
             takes_values && (ValuePlaceholder::parse(rest).is_some() || InputPlaceholder::parse(rest).is_some());
-        (!matches!(namespace, "matrix" | "item") && is_known && is_closed && !is_filled_in)
-            .then(|| (&rest[..=close], namespace))
+        (!matches!(namespace, "matrix" | "item") && is_known && !is_filled_in)
+            .then(|| (&rest[..rest.len() - after.len() + close], namespace))
     })
 }
 

@@ -105,8 +105,9 @@ fn values_without_needs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let has_any = memchr::memchr(b'$', text.as_bytes()).is_some();
     let starts = has_any.then(|| memchr::memmem::find_iter(text.as_bytes(), "${")).into_iter().flatten();
     starts.filter_map(|start| {
-        let rest = &text[start..];
-        let placeholder = &rest[..=rest.find('}')?];
+        let inside = &text[start + 2..];
+        let end = inside.find(['}', '$']).filter(|end| inside[*end..].starts_with('}'))?;
+        let placeholder = &text[start..=start + 2 + end];
         let (name, after) = placeholder[2..].split_once(".value")?;
         (after.starts_with(['.', '}']) && !name.is_empty()).then_some((placeholder, name))
     })

@@ -130,8 +130,9 @@ impl EventLoop {
             report.outcome = Outcome::Interrupted;
             report.cause = Some(Box::new(Cause::new(CauseKind::WorkerStopped, "")));
         }
-        if report.exit == Some(Exit::Signal(Signal::KILL.as_raw())) && !self.lock.is_in_place() {
-            // Another process considered this worker dead. It kills what the runs left, and records their ends.
+        if !report.outcome.is_success() && !self.lock.is_in_place() {
+            // Another process considered this worker dead. It kills what the runs left, and records their ends. A shell
+            // whose program was killed first may exit with a status of its own.
             self.is_unregistered = true;
             return;
         }
