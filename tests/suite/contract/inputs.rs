@@ -1,16 +1,17 @@
 //! Inputs of queues, for every backend.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use setlist::model::{
-    Call, Command, Definition, DesiredQueue, DesiredState, EnvironmentId, InputDeclaration, InputType, InputValues,
-    JobId, JobRef, Need, Outcome, OutcomeCondition, Program, QueueSettings, Refusal, RequestInputs, RunInputs,
-    SchedulingOptions, Script,
+    Call, Command, Definition, DesiredQueue, DesiredState, EnvironmentId, ExecOptions, InputDeclaration, InputType,
+    InputValues, JobId, JobRef, Need, Outcome, OutcomeCondition, Program, QueueSettings, Refusal, RequestInputs,
+    RunInputs, SchedulingOptions, Script, Snapshot, SnapshotKind,
 };
 use setlist::store::Store;
 
 use super::requests::user;
-use super::{BackendSite, accept, claim, execute, failed, join, queue, report};
+use super::{BackendSite, accept, at, claim, execute, failed, join, queue, report};
 
 contract! {
     a_job_starts_with_the_values_that_were_given,
@@ -18,6 +19,7 @@ contract! {
     a_job_without_a_value_fails_with_a_reason,
     the_values_of_a_request_end_with_it,
     an_added_job_gets_the_values_of_the_request_that_runs_it,
+    snapshots_that_records_name_are_in_use,
 }
 
 fn declared(name: &str, input_type: InputType, default: Option<&str>) -> InputDeclaration {
@@ -174,4 +176,41 @@ fn an_added_job_gets_the_values_of_the_request_that_runs_it(backend: &BackendSit
         let run = store.job(id).unwrap().unwrap().current_run().unwrap();
         accept(store, report(id, run, Outcome::Succeeded));
     }
+}
+
+fn snapshots_that_records_name_are_in_use(backend: &BackendSite) {
+    let mut store = backend.connect();
+    let store = store.as_mut();
+    let exec = ExecOptions { snapshot: Some(SnapshotKind::Git), ..ExecOptions::default() };
+    let mut definition = Definition::new(Script::command(["true"]).with_exec(exec));
+    (definition.name, definition.digest) = (Some("a".into()), Some(1));
+    with_inputs(store, vec![Arc::new(definition), job("b", &[])]);
+    let worker = join(store);
+    let snapshot = |commit: &str| {
+        Arc::new(Snapshot {
+            commit: commit.to_owned(),
+            repository: "/repository".into(),
+            branch: None,
+            has_changes: true,
+            at: at(0),
+            host: "here".to_owned(),
+            at_start: false,
+        })
+    };
+    let in_use = |store: &mut dyn Store| {
+        store.snapshots_in_use().unwrap().into_iter().map(|snapshot| snapshot.commit).collect::<BTreeSet<_>>()
+    };
+    assert!(in_use(store).is_empty());
+    for (commit, expected) in [("first", &["first"][..]), ("second", &["first", "second"])] {
+        accept(store, request(&values(&[("token", None)]), Command::Run { job: JobId(1), force: false }));
+        accept(store, Command::RecordSnapshot { job: JobId(1), run: None, snapshot: snapshot(commit) });
+        assert_eq!(in_use(store).iter().collect::<Vec<_>>(), expected, "of a job that waits");
+        accept(store, claim(worker));
+        let run = store.job(JobId(1)).unwrap().unwrap().current_run().unwrap();
+        accept(store, report(JobId(1), run, Outcome::Succeeded));
+        assert_eq!(in_use(store).iter().collect::<Vec<_>>(), expected, "of runs that have ended");
+    }
+    let inputs = RequestInputs::of(values(&[("token", None)]), Some(snapshot("of the queue")));
+    accept(store, Command::Request { environment: user(1), inputs, command: Box::new(process()) });
+    assert!(in_use(store).contains("of the queue"));
 }
