@@ -15,6 +15,9 @@ const NEEDS: &str = "SETLIST_NEEDS_";
 const INPUT: &str = "SETLIST_INPUT_";
 const ITEM: &str = "item";
 
+/// How many different variables of a script are looked at: the whole script is searched for each.
+const MAX_NAMES: usize = 100;
+
 /// Commands that set the variables which they name.
 const SETTERS: [&str; 12] =
     ["declare", "export", "for", "getopts", "let", "local", "mapfile", "printf", "read", "readarray", "select", "set"];
@@ -37,8 +40,11 @@ pub(super) fn warnings(root: &Node<'_>, queues: &[ParsedQueue]) -> Vec<Problem> 
             };
             last_entry = Some(job.entry_index);
             for script in shell_scripts(definition) {
+                let mut names = HashSet::new();
                 let empty = variables(script)
                     .into_iter()
+                    .filter(|variable| is_candidate(variable.name) && names.insert(variable.name))
+                    .take(MAX_NAMES)
                     .find_map(|variable| Some((variable, why_empty(variable.name, script, definition, job, queue)?)));
                 let Some((Variable { start, text, .. }, why)) = empty else { continue };
                 let message = format!("{} is empty: {why}", quoted(text));
@@ -99,6 +105,10 @@ fn variable_at(script: &str, start: usize) -> Option<Variable<'_>> {
     Some(Variable { start, text: &script[start..start + length], name: &inner[..end] })
 }
 
+fn is_candidate(name: &str) -> bool {
+    name == ITEM || name.starts_with(NEEDS) || name.starts_with(INPUT)
+}
+
 /// Why a variable is never set, and what to write instead.
 fn why_empty(
     name: &str,
@@ -108,8 +118,7 @@ fn why_empty(
     queue: &ParsedQueue,
 ) -> Option<String> {
     let Call::Script(run) = &definition.call else { return None };
-    let is_candidate = name == ITEM || name.starts_with(NEEDS) || name.starts_with(INPUT);
-    if !is_candidate || run.exec.env.contains_key(name) || !run.exec.env_files.is_empty() || may_set(script, name) {
+    if run.exec.env.contains_key(name) || !run.exec.env_files.is_empty() || may_set(script, name) {
         return None;
     }
     if let Some(input) = name.strip_prefix(INPUT) {

@@ -71,6 +71,13 @@ queues:
 }
 
 #[test]
+fn a_script_may_have_many_variables() {
+    let lines = (0..20_000).map(|nth| format!("        SETLIST_NEEDS_A{nth}=1; echo $SETLIST_NEEDS_A{nth}\n"));
+    let script: String = lines.collect();
+    assert_eq!(warnings(&format!("queues:\n  q:\n    - run: |\n{script}")), "");
+}
+
+#[test]
 fn examples_have_no_warnings_about_variables() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut read = 0;
